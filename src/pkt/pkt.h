@@ -56,7 +56,7 @@ struct pkt {
         uint32_t    flow_hash;          /* rx: of the flow key, valid once parsed */
         uint32_t    flow;               /* rx: flow reference found, 0: none */
         uint32_t    verdict;            /* rx: enum drop, once decided */
-        uint8_t     spare[4];
+        uint8_t     spare[12];
 };
 static_assert(sizeof(struct pkt) == 64, "the descriptor is one cache line");
 
