@@ -2,6 +2,7 @@
 #include "base/addr.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,13 +91,16 @@ const char *mac_text(char *buf, const struct mac_addr *m)
 
 int mac_parse(struct mac_addr *out, const char *text)
 {
-        unsigned v[6];
-        int end = 0;
+        static const char shape[] = "xx:xx:xx:xx:xx:xx";
+        struct mac_addr m;
 
-        if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &end) != 6 ||
-            text[end] != '\0')
+        if (strlen(text) != sizeof shape - 1)
                 return -EINVAL;
-        for (int i = 0; i < 6; i++)
-                out->octet[i] = (uint8_t)v[i];
+        for (size_t i = 0; shape[i]; i++)
+                if (shape[i] == ':' ? text[i] != ':' : !isxdigit((unsigned char)text[i]))
+                        return -EINVAL;
+        for (size_t i = 0; i < 6; i++)
+                m.octet[i] = (uint8_t)strtoul(text + i * 3, NULL, 16);
+        *out = m;
         return 0;
 }

@@ -95,4 +95,5 @@ int ip_prefix_parse(struct ip_prefix *out, const char *text);
 const char *ip_addr_text(char *buf, const struct ip_addr *a);
 const char *ip_prefix_text(char *buf, const struct ip_prefix *p);
 const char *mac_text(char *buf, const struct mac_addr *m);
+/* "02:00:5e:10:00:01", two digits each.  Returns 0, or -EINVAL and leaves @out alone. */
 int mac_parse(struct mac_addr *out, const char *text);
