@@ -26,12 +26,14 @@ void framering_attach_rx(struct framering *r, struct framering_shared *sh, uint3
         r->pos = atomic_load_explicit(&sh->head, memory_order_acquire) & ~(FRAMERING_ALIGN - 1u);
         atomic_store_explicit(&sh->sleeping, 0, memory_order_relaxed);
         atomic_store_explicit(&sh->tail, r->pos, memory_order_release);
-        atomic_store_explicit(&sh->reader, 1, memory_order_release);
+        uint32_t before = atomic_load_explicit(&sh->reader, memory_order_relaxed);
+        atomic_store_explicit(&sh->reader, (before | 1) + 2, memory_order_release);
 }
 
 void framering_detach_rx(struct framering *r)
 {
-        atomic_store_explicit(&r->sh->reader, 0, memory_order_release);
+        uint32_t number = atomic_load_explicit(&r->sh->reader, memory_order_relaxed);
+        atomic_store_explicit(&r->sh->reader, number & ~1u, memory_order_release);
 }
 
 static bool tx_has_room(struct framering *r, uint32_t want)

@@ -42,7 +42,7 @@ struct framering_shared {
         _Alignas(64) _Atomic uint32_t head;             /* written by the writer */
         _Alignas(64) _Atomic uint32_t tail;             /* written by the reader */
         _Alignas(64) _Atomic uint32_t sleeping;         /* set by the reader, cleared by who wakes it */
-        _Atomic uint32_t              reader;           /* 1: somebody reads */
+        _Atomic uint32_t              reader;           /* odd: somebody reads; each new reader has another number */
         _Alignas(64) uint8_t          data[];
 };
 static_assert(offsetof(struct framering_shared, data) <= FRAMERING_HEADER, "shared layout");
@@ -65,6 +65,7 @@ struct framering {
         uint32_t size;                  /* octets of data, a power of two */
         uint32_t pos;                   /* writer: head; reader: tail */
         uint32_t other;                 /* writer: tail as last seen */
+        uint32_t dead_reader;           /* writer: number of one that died without saying so */
 };
 
 /* What a reader lets in. */
@@ -89,11 +90,16 @@ uint32_t framering_tx(struct framering *r, struct pkt *const pkts[], uint32_t cn
 /* Must the writer wake the reader?  True once for each sleep. */
 bool framering_tx_wakes(struct framering *r);
 
-/* Is there a reader? */
-static inline bool framering_has_reader(const struct framering *r)
+/* The number of the reader as it stands now, 0: nobody reads. */
+static inline uint32_t framering_reader(const struct framering *r)
 {
-        return atomic_load_explicit(&r->sh->reader, memory_order_relaxed);
+        uint32_t number = atomic_load_explicit(&r->sh->reader, memory_order_acquire);
+        return number & 1 && number != r->dead_reader ? number : 0;
 }
+
+/* The writer found out that the reader of this number has died.  By number,
+ * so that one that comes in the meantime is not meant. */
+static inline void framering_reader_died(struct framering *r, uint32_t number) { r->dead_reader = number; }
 
 /* Copy up to @max frames out, into packets of @q's pool; what cannot be
  * delivered is counted in @q's counters.  Work is bounded by the ring. */

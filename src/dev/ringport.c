@@ -32,7 +32,7 @@ static void wake(int fd)
 
 uint32_t ringport_tx(struct ringport *port, struct netdev_queue *q, struct pkt *pkts[], uint32_t cnt)
 {
-        if (!framering_has_reader(&port->tx)) {
+        if (!framering_reader(&port->tx)) {
                 netdev_drop(q, pkts, cnt, DROP_TX_NO_LINK);
                 return cnt;
         }
