@@ -85,12 +85,12 @@ static uint32_t fixed_len(uint8_t has)
                (has & TCP_HAS_TS ? TCP_TS_LEN : has & TCP_HAS_SACK_OK ? 4 : 0);
 }
 
-/* How many SACK blocks fit behind @used octets of options? */
+/* How many SACK blocks fit behind @used octets of options?  @used is at most 20. */
 static uint32_t sack_cnt(const struct tcp_seg *seg, uint32_t used)
 {
         uint32_t room = TCP_HDR_MAX - TCP_HDR_MIN - used;
 
-        if (!(seg->has & TCP_HAS_SACK) || room < 4)
+        if (!(seg->has & TCP_HAS_SACK))
                 return 0;
         return u32_min(u32_min(seg->sack_cnt, TCP_SACK_MAX), (room - 4) / LEN_SACK_BLOCK);
 }

@@ -125,7 +125,7 @@ TEST(slab_reserves_without_cost)
 
         EXPECT_EQ(slab_init(&s, "too much", UINT32_MAX / 4 * 4, 0, UINT32_MAX - 1, false), -ENOMEM);
         EXPECT(s.base == NULL);
-        EXPECT_EQ(slab_init(&s, "too much", 4, UINT32_MAX / 4 * 4, UINT32_MAX - 1, false), -ENOMEM);
+        EXPECT_EQ(slab_init(&s, "too much", 4, 1u << 31, 1u << 20, false), -ENOMEM);
         EXPECT(s.base == NULL && s.twin == NULL);
 #ifndef MR_ASAN                         /* it keeps a shadow of an eighth of all that is reserved */
         REQUIRE(slab_init(&s, "much", 64, 0, 1u << 30, false) == 0);

@@ -23,7 +23,7 @@ TEST(icmp_round_trip)
                         buf[ICMP_HDR_LEN + i] = (uint8_t)rnd_u64(&r);
                 EXPECT_EQ(icmp_emit(buf, &in, len), ICMP_HDR_LEN);
                 uint8_t *copy = exact_copy(buf, len);
-                EXPECT_EQ(icmp_parse(&out, copy, len), DROP_NONE);
+                REQUIRE(icmp_parse(&out, copy, len) == DROP_NONE);
                 EXPECT(out.type == in.type && out.code == in.code && out.rest == in.rest);
                 copy[len - 1] ^= 1;
                 EXPECT_EQ(icmp_parse(&out, copy, len), DROP_ICMP_CHECKSUM);
