@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include "flow/flow.h"
+#include "base/mem.h"
+
+#include <errno.h>
+
+/* Twelve tags are compared in one step; the compiler makes it a vector compare. */
+static uint32_t tags_equal(const struct flow_bucket *b, uint8_t tag)
+{
+        uint64_t lo, spread = tag * 0x0101010101010101u;
+        uint32_t hi;
+        memcpy(&lo, b->tag, 8);
+        memcpy(&hi, b->tag + 8, 4);
+
+        /* A zero octet after the xor is a hit; the classic test may also mark
+         * an octet 0x01 above a hit, which the comparison of keys sorts out. */
+        uint64_t x = lo ^ spread;
+        uint64_t y = (uint64_t)hi ^ (spread & 0xffffffffu);
+        uint64_t hit_lo = (x - 0x0101010101010101u) & ~x & 0x8080808080808080u;
+        uint64_t hit_hi = (y - 0x01010101u) & ~y & 0x80808080u;
+        uint32_t bits = 0;
+        for (; hit_lo; hit_lo &= hit_lo - 1)
+                bits |= 1u << (__builtin_ctzll(hit_lo) / 8);
+        for (; hit_hi; hit_hi &= hit_hi - 1)
+                bits |= 256u << (__builtin_ctzll(hit_hi) / 8);
+        return bits;
+}
+
+static uint32_t fold(const struct ip_addr *a)
+{
+        uint64_t hi, lo;
+        memcpy(&hi, a->octet, 8);
+        memcpy(&lo, a->octet + 8, 8);
+        uint64_t x = (hi ^ (lo * 0x9e3779b97f4a7c15u)) * 0xbf58476d1ce4e5b9u;
+        return (uint32_t)(x >> 32);
+}
+
+static bool key_is_wide(const struct flow_key *key)
+{
+        return !ip_addr_is_v4(&key->laddr) || !ip_addr_is_v4(&key->raddr);
+}
+
+static struct flow_id id_of(const struct flow_key *key, bool wide)
+{
+        return (struct flow_id){
+                .laddr = wide ? fold(&key->laddr) : ip_addr_to_v4(&key->laddr),
+                .raddr = wide ? fold(&key->raddr) : ip_addr_to_v4(&key->raddr),
+                .lport = key->lport,
+                .rport = key->rport,
+        };
+}
+
+int flow_table_init(struct flow_table *t, uint32_t cap, struct hash_key key, bool huge)
+{
+        uint64_t want = (uint64_t)cap * 4 / 3 / FLOW_BUCKET_SLOTS + 1;
+        uint64_t buckets = 16;
+        while (buckets < want)
+                buckets *= 2;
+
+        *t = (struct flow_table){ .mask = (uint32_t)(buckets - 1), .cap = cap, .key = key, .huge = huge };
+        t->bucket = mem_map(buckets * sizeof *t->bucket, huge);
+        return t->bucket ? 0 : -ENOMEM;
+}
+
+void flow_table_fini(struct flow_table *t)
+{
+        mem_unmap(t->bucket, ((uint64_t)t->mask + 1) * sizeof *t->bucket, t->huge);
+        *t = (struct flow_table){ 0 };
+}
+
+uint32_t flow_hash(const struct flow_table *t, const struct flow_key *key)
+{
+        uint64_t ports = (uint64_t)key->lport << 16 | key->rport;
+
+        if (!key_is_wide(key)) {
+                uint64_t word[2] = { (uint64_t)ip_addr_to_v4(&key->laddr) << 32 | ip_addr_to_v4(&key->raddr), ports };
+                return (uint32_t)hash_flow(&t->key, word, 2);
+        }
+        uint64_t word[5];
+        memcpy(word, &key->laddr, 16);
+        memcpy(word + 2, &key->raddr, 16);
+        word[4] = ports;
+        return (uint32_t)hash_flow(&t->key, word, 5);
+}
+
+flow_ref flow_id_set(struct slab *s, enum flow_kind kind, uint32_t idx, const struct flow_key *key)
+{
+        bool wide = key_is_wide(key);
+        *(struct flow_id *)slab_at(s, idx) = id_of(key, wide);
+        if (wide)
+                *(struct flow_wide *)slab_twin(s, idx) = (struct flow_wide){ key->laddr, key->raddr };
+        return flow_ref_of(kind, wide, idx);
+}
+
+void flow_key_of(const struct flow_table *t, flow_ref ref, struct flow_key *key)
+{
+        const struct slab *s = t->slab[flow_ref_kind(ref)];
+        const struct flow_id *id = slab_at(s, flow_ref_idx(ref));
+
+        key->lport = id->lport;
+        key->rport = id->rport;
+        if (ref & FLOW_WIDE_BIT) {
+                const struct flow_wide *wide = slab_twin(s, flow_ref_idx(ref));
+                key->laddr = wide->laddr;
+                key->raddr = wide->raddr;
+        } else {
+                key->laddr = ip_addr_v4(id->laddr);
+                key->raddr = ip_addr_v4(id->raddr);
+        }
+}
+
+static bool record_is(const struct flow_table *t, flow_ref ref, const struct flow_id *id, const struct flow_key *key,
+                      bool wide)
+{
+        const struct slab *s = t->slab[flow_ref_kind(ref)];
+        const struct flow_id *have = slab_at(s, flow_ref_idx(ref));
+
+        if (!!(ref & FLOW_WIDE_BIT) != wide || memcmp(have, id, sizeof *id) != 0)
+                return false;
+        if (!wide)
+                return true;
+        const struct flow_wide *full = slab_twin(s, flow_ref_idx(ref));
+        return ip_addr_eq(&full->laddr, &key->laddr) && ip_addr_eq(&full->raddr, &key->raddr);
+}
+
+flow_ref flow_find(const struct flow_table *t, uint32_t hash, const struct flow_key *key)
+{
+        bool wide = key_is_wide(key);
+        struct flow_id id = id_of(key, wide);
+
+        for (uint32_t at = hash >> 8;; at++) {
+                const struct flow_bucket *b = &t->bucket[at & t->mask];
+                for (uint32_t hits = tags_equal(b, (uint8_t)hash); hits; hits &= hits - 1) {
+                        flow_ref ref = b->ref[__builtin_ctz(hits)];
+                        if (ref && record_is(t, ref, &id, key, wide))
+                                return ref;
+                }
+                if (!b->overflow)
+                        return 0;
+        }
+}
+
+void flow_prefetch_records(const struct flow_table *t, uint32_t hash)
+{
+        const struct flow_bucket *b = flow_home(t, hash);
+        for (uint32_t hits = tags_equal(b, (uint8_t)hash); hits; hits &= hits - 1) {
+                flow_ref ref = b->ref[__builtin_ctz(hits)];
+                if (!ref)
+                        continue;
+                const uint8_t *rec = slab_at(t->slab[flow_ref_kind(ref)], flow_ref_idx(ref));
+                __builtin_prefetch(rec);
+                if (flow_ref_kind(ref) == FLOW_CONN)
+                        __builtin_prefetch(rec + 64);
+        }
+}
+
+int flow_insert(struct flow_table *t, uint32_t hash, flow_ref ref)
+{
+        if (t->used >= t->cap)
+                return -ENOSPC;
+        for (uint32_t at = hash >> 8;; at++) {
+                struct flow_bucket *b = &t->bucket[at & t->mask];
+                for (uint32_t i = 0; i < FLOW_BUCKET_SLOTS; i++) {
+                        if (b->ref[i])
+                                continue;
+                        b->tag[i] = (uint8_t)hash;
+                        b->ref[i] = ref;
+                        t->used++;
+                        return 0;
+                }
+                b->overflow++;
+        }
+}
+
+/* Where @ref is; counts the buckets passed over down by one each when @leave. */
+static flow_ref *slot_of(struct flow_table *t, uint32_t hash, flow_ref ref, bool leave)
+{
+        for (uint32_t at = hash >> 8;; at++) {
+                struct flow_bucket *b = &t->bucket[at & t->mask];
+                for (uint32_t i = 0; i < FLOW_BUCKET_SLOTS; i++)
+                        if (b->ref[i] == ref)
+                                return &b->ref[i];
+                ASSERT(b->overflow > 0);
+                if (leave)
+                        b->overflow--;
+        }
+}
+
+void flow_remove(struct flow_table *t, uint32_t hash, flow_ref ref)
+{
+        *slot_of(t, hash, ref, true) = 0;
+        t->used--;
+}
+
+void flow_replace(struct flow_table *t, uint32_t hash, flow_ref from, flow_ref to)
+{
+        *slot_of(t, hash, from, false) = to;
+}

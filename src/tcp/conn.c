@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/* tcp/conn.c - The calls of the sockets: RFC 9293 3.10.1 to 3.10.6 */
+#include "tcp/cc.h"
+
+#include <errno.h>
+
+/* ---- options, shared by those who have the same ---- */
+
+static struct tcp_optset *optset_at(const struct tcp *t, uint32_t i) { return slab_at(&t->optsets, i); }
+
+uint32_t optset_share(struct tcp *t, uint32_t set)
+{
+        if (set)
+                optset_at(t, set)->refs++;
+        return set;
+}
+
+void optset_drop(struct tcp *t, uint32_t set)
+{
+        if (set && --optset_at(t, set)->refs == 0)
+                slab_give(&t->optsets, set);
+}
+
+uint32_t optset_new(struct tcp *t, const struct tcp_opts *opts)
+{
+        if (memcmp(opts, &t->conf.opts, sizeof *opts) == 0)
+                return 0;
+        uint32_t set = slab_take(&t->optsets);
+        if (!set)
+                return UINT32_MAX;
+        *optset_at(t, set) = (struct tcp_optset){ .opts = *opts, .refs = 1 };
+        return set;
+}
+
+void conn_opts_apply(struct tcp *t, struct tcp_conn *c)
+{
+        const struct tcp_opts *o = conn_opts(t, c);
+        c->flags &= ~(uint32_t)(TF_NODELAY | TF_QUICKACK | TF_KEEPALIVE);
+        c->flags |= (o->nodelay ? TF_NODELAY : 0) | (o->quickack ? TF_QUICKACK : 0) | (o->keepalive ? TF_KEEPALIVE : 0);
+}
+
+void tcp_opts_get(const struct tcp *t, uint32_t conn, struct tcp_opts *opts)
+{
+        *opts = *conn_opts(t, conn_at(t, conn));
+}
+
+int tcp_opts_set(struct tcp *t, uint32_t conn, const struct tcp_opts *opts, uint64_t now_ns)
+{
+        struct tcp_conn *c = conn_at(t, conn);
+
+        if (memcmp(opts, conn_opts(t, c), sizeof *opts) == 0)
+                return 0;
+        uint32_t set = optset_new(t, opts);
+        if (set == UINT32_MAX)
+                return -ENOBUFS;
+        optset_drop(t, c->opts);
+        c->opts = set;
+        conn_opts_apply(t, c);
+        if (c->state != TCP_CLOSED) {
+                timers_rearm(t, c);                     /* keepalive may just have begun */
+                conn_pull(t, c);                        /* and Nagle may just have ended */
+        }
+        return 0;
+}
+
+/* ---- 3.10.1 OPEN, active ---- */
+
+int tcp_connect(struct tcp *t, const struct flow_key *want, const struct tcp_opts *opts, uint32_t owner, uint64_t now_ns,
+                uint32_t *conn)
+{
+        struct flow_key key = *want;
+        int rc;
+
+        if (key.lport == 0 && (rc = ports_choose(&t->ports, &t->flows, &key)) < 0)
+                return rc;
+        uint32_t hash = flow_hash(&t->flows, &key);
+        if (flow_find(&t->flows, hash, &key))
+                return -EADDRNOTAVAIL;                  /* as Linux: this very tuple is in use */
+
+        uint32_t set = opts ? optset_new(t, opts) : 0;
+        if (set == UINT32_MAX)
+                return -ENOBUFS;
+        struct tcp_conn *c = conn_new(t, &key, set, now_ns);
+        if (!c) {
+                optset_drop(t, set);
+                return -ENOBUFS;
+        }
+        c->state = TCP_SYN_SENT;
+        c->owner = owner;
+        c->flags |= TF_ACTIVE | (t->conf.timestamps ? TF_TS : 0) | (t->conf.window_scaling ? TF_WSCALE : 0);
+        if (t->conf.window_scaling)
+                c->wscales = (uint8_t)(conn_offer_wscale(conn_opts(t, c)->rcvbuf) << 4);
+        c->snd_una = c->snd_nxt = isn_make(t, &key, now_ns);
+        c->mss = TCP_MSS_DEFAULT;
+        struct tcp_flight *f = flight_attach(t, c);
+        ASSERT(f);                                      /* there are as many as connections */
+        f->syn = true;
+
+        flow_insert(&t->flows, hash, conn_ref(t, c));   /* has room: sized for every record there can be */
+        t->ports.users[key.lport]++;
+        c->flags |= TF_IN_TABLE;
+        count(t->counters, CNT_TCP_ACTIVE_OPENS);
+        conn_pull(t, c);
+        *conn = conn_idx(t, c);
+        return 0;
+}
+
+/* ---- 3.10.2 SEND ---- */
+
+static uint32_t send_free(const struct tcp *t, const struct tcp_conn *c)
+{
+        const struct tcp_flight *f = flight_at(t, c);
+        uint32_t used = f ? f->len : 0, size = conn_opts(t, c)->sndbuf;
+        return size > used ? size - used : 0;
+}
+
+bool tcp_send_room(const struct tcp *t, uint32_t conn)
+{
+        const struct tcp_conn *c = conn_at(t, conn);
+        return send_free(t, c) >= tcp_send_queued(t, conn) / 2 && send_free(t, c) > 0;
+}
+
+bool tcp_send_is_shut(const struct tcp *t, uint32_t conn)
+{
+        const struct tcp_conn *c = conn_at(t, conn);
+        return c->state == TCP_CLOSED || c->flags & TF_FIN_QUEUED;
+}
+
+ssize_t tcp_send(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t iov_cnt, bool more, uint64_t now_ns)
+{
+        struct tcp_conn *c = conn_at(t, conn);
+
+        if (tcp_send_is_shut(t, conn))
+                return -EPIPE;
+        if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)
+                return -EAGAIN;
+
+        size_t want = 0;
+        for (size_t i = 0; i < iov_cnt; i++)
+                want += iov[i].iov_len;
+        if (want == 0)
+                return 0;
+        uint32_t room = send_free(t, c);
+        if (room == 0) {
+                c->flags |= TF_WND_FULL;
+                return -EAGAIN;
+        }
+        bool was_idle = !c->flight;
+        struct tcp_flight *f = flight_attach(t, c);
+        ASSERT(f);
+        uint32_t done = sendq_append(t, f, iov, iov_cnt, room);
+        if (done == 0) {
+                if (f->len == 0) {
+                        flight_detach(t, c);
+                        return -ENOBUFS;
+                }
+                c->flags |= TF_WND_FULL;
+                return -EAGAIN;
+        }
+        if (was_idle && tick_of_ns(now_ns) - c->last_rx > ticks_from_ns(rto_ns(t, c)))
+                cc_reno.restart(t, c);                  /* RFC 5681 4.1 */
+        c->flags = more ? c->flags | TF_MORE : c->flags & ~(uint32_t)TF_MORE;
+        conn_pull(t, c);
+        return done;
+}
+
+/* ---- 3.10.4 CLOSE, 3.10.5 ABORT ---- */
+
+static void queue_fin(struct tcp *t, struct tcp_conn *c)
+{
+        struct tcp_flight *f = flight_attach(t, c);
+        ASSERT(f);
+        c->flags = (c->flags | TF_FIN_QUEUED) & ~(uint32_t)TF_MORE;
+        conn_pull(t, c);
+}
+
+static void close_sending(struct tcp *t, struct tcp_conn *c)
+{
+        switch (c->state) {
+        case TCP_SYN_RECEIVED:                          /* FIN-WAIT-1 when established */
+                queue_fin(t, c);
+                break;
+        case TCP_ESTABLISHED:
+                queue_fin(t, c);
+                c->state = TCP_FIN_WAIT_1;
+                break;
+        case TCP_CLOSE_WAIT:
+                queue_fin(t, c);
+                c->state = TCP_LAST_ACK;
+                break;
+        default:
+                break;
+        }
+}
+
+int tcp_shutdown_send(struct tcp *t, uint32_t conn, uint64_t now_ns)
+{
+        struct tcp_conn *c = conn_at(t, conn);
+        struct tcp_note nobody = { 0 };
+
+        if (c->state == TCP_CLOSED)
+                return -ENOTCONN;
+        if (c->state == TCP_SYN_SENT)
+                conn_closed(t, c, &nobody);             /* as Linux: the open is given up */
+        else
+                close_sending(t, c);
+        return 0;
+}
+
+void tcp_shutdown_recv(struct tcp *t, uint32_t conn)
+{
+        conn_at(t, conn)->flags |= TF_RCV_SHUT;
+}
+
+void tcp_close(struct tcp *t, uint32_t conn, uint64_t now_ns)
+{
+        struct tcp_conn *c = conn_at(t, conn);
+
+        if (c->state == TCP_CLOSED || c->state == TCP_SYN_SENT) {
+                conn_free(t, c);
+                return;
+        }
+        if (recvq_len(t, c)) {                          /* RFC 2525 2.17: the peer must know that data was lost */
+                count(t->counters, CNT_TCP_ABORT_ON_CLOSE);
+                tcp_abort(t, conn, now_ns);
+                return;
+        }
+        c->flags |= TF_ORPHAN;
+        c->owner = 0;
+        close_sending(t, c);
+        if (c->state == TCP_FIN_WAIT_2)
+                timers_set(t, c, TIMER_FIN_WAIT_2, t->conf.fin_wait2_ns, now_ns);
+}
+
+void tcp_abort(struct tcp *t, uint32_t conn, uint64_t now_ns)
+{
+        struct tcp_conn *c = conn_at(t, conn);
+        bool peer_knows = c->state == TCP_SYN_RECEIVED || c->state == TCP_ESTABLISHED || c->state == TCP_FIN_WAIT_1 ||
+                          c->state == TCP_FIN_WAIT_2 || c->state == TCP_CLOSE_WAIT;
+
+        if (peer_knows) {                               /* 3.10.5 */
+                c->snd_nxt = conn_snd_max(t, c);
+                c->flags |= TF_RST;
+                conn_pull(t, c);
+        }
+        c->flags &= ~(uint32_t)TF_IN_ACCEPTQ;
+        conn_free(t, c);
+}
+
+/* ---- 3.10.6 STATUS ---- */
+
+enum tcp_state tcp_state_of(const struct tcp *t, uint32_t conn) { return (enum tcp_state)conn_at(t, conn)->state; }
+
+void tcp_key_of(const struct tcp *t, uint32_t conn, struct flow_key *key)
+{
+        flow_key_of(&t->flows, conn_ref(t, conn_at(t, conn)), key);
+}
+
+int tcp_error(const struct tcp *t, uint32_t conn) { return conn_at(t, conn)->error; }
+
+int tcp_error_take(struct tcp *t, uint32_t conn)
+{
+        struct tcp_conn *c = conn_at(t, conn);
+        int err = c->error;
+        c->error = 0;
+        return err;
+}
+
+uint32_t tcp_recv_avail(const struct tcp *t, uint32_t conn) { return recvq_len(t, conn_at(t, conn)); }
+
+bool tcp_recv_eof(const struct tcp *t, uint32_t conn)
+{
+        const struct tcp_conn *c = conn_at(t, conn);
+        return c->flags & (TF_FIN_RCVD | TF_RCV_SHUT) || c->state == TCP_CLOSED;
+}
+
+uint32_t tcp_send_queued(const struct tcp *t, uint32_t conn)
+{
+        const struct tcp_flight *f = flight_at(t, conn_at(t, conn));
+        return f ? f->len : 0;
+}
+
+uint32_t tcp_send_unsent(const struct tcp *t, uint32_t conn)
+{
+        const struct tcp_conn *c = conn_at(t, conn);
+        const struct tcp_flight *f = flight_at(t, c);
+        if (!f || f->syn)
+                return f ? f->len : 0;
+        uint32_t sent = (uint32_t)seq_diff(f->snd_max, c->snd_una);
+        return f->len > sent ? f->len - sent : 0;
+}
+
+void tcp_report(const struct tcp *t, uint32_t conn, struct tcp_report *out)
+{
+        const struct tcp_conn *c = conn_at(t, conn);
+        const struct tcp_flight *f = flight_at(t, c);
+
+        *out = (struct tcp_report){
+                .state = (enum tcp_state)c->state,
+                .rto_ns = rto_ns(t, c),
+                .srtt_ns = US(c->srtt_us8 >> 3),
+                .rttvar_ns = US(c->rttvar_us4 >> 2),
+                .snd_mss = c->mss,
+                .rcv_mss = c->mss,
+                .cwnd_bytes = c->cwnd,
+                .ssthresh_bytes = c->ssthresh,
+                .snd_wnd = c->snd_wnd,
+                .rcv_wnd = seq_lt(c->rcv_adv, c->rcv_nxt) ? 0 : (uint32_t)seq_diff(c->rcv_adv, c->rcv_nxt),
+                .unacked_bytes = f ? (uint32_t)seq_diff(f->snd_max, c->snd_una) : 0,
+                .unsent_bytes = tcp_send_unsent(t, conn),
+                .rcvq_bytes = recvq_len(t, c),
+                .retrans_total = f ? f->retrans : 0,
+                .backoff = c->backoff,
+                .probes = c->probes,
+                .snd_wscale = (uint8_t)snd_wscale(c),
+                .rcv_wscale = (uint8_t)rcv_wscale(c),
+                .timestamps = c->flags & TF_TS,
+                .wscale = c->flags & TF_WSCALE,
+                .in_recovery = f && f->in_recovery,
+        };
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* tcp/engine.c - Start and stop of an engine; making and ending connections */
+#include "tcp/engine.h"
+#include "tcp/cc.h"
+
+#include <errno.h>
+
+const char *const tcp_state_names[TCP_STATE_CNT] = {
+        [TCP_CLOSED] = "CLOSED",         [TCP_LISTEN] = "LISTEN",         [TCP_SYN_SENT] = "SYN_SENT",
+        [TCP_SYN_RECEIVED] = "SYN_RCVD", [TCP_ESTABLISHED] = "ESTABLISHED", [TCP_FIN_WAIT_1] = "FIN_WAIT_1",
+        [TCP_FIN_WAIT_2] = "FIN_WAIT_2", [TCP_CLOSE_WAIT] = "CLOSE_WAIT", [TCP_CLOSING] = "CLOSING",
+        [TCP_LAST_ACK] = "LAST_ACK",     [TCP_TIME_WAIT] = "TIME_WAIT",
+};
+
+void tcp_conf_default(struct tcp_conf *conf)
+{
+        *conf = (struct tcp_conf){
+                .max_conns = 1000000,
+                .max_half = 65536,
+                .max_wait = 262144,
+                .max_listeners = 4096,
+                .time_wait_ns = SEC(60),
+                .fin_wait2_ns = SEC(60),
+                .rto_min_ns = MS(200),
+                .rto_max_ns = SEC(120),
+                .delack_ns = MS(40),
+                .synack_retries = 5,
+                .retries2 = 15,
+                .orphan_retries = 8,
+                .initial_window_segs = 10,
+                .challenge_acks_per_s = 1000,
+                .port_min = PORT_EPHEMERAL_MIN,
+                .port_max = PORT_EPHEMERAL_MAX,
+                .window_scaling = true,
+                .timestamps = true,
+                .opts = {
+                        .rcvbuf = 512 * 1024,
+                        .sndbuf = 256 * 1024,
+                        .keepidle_s = 7200,
+                        .keepintvl_s = 75,
+                        .keepcnt = 9,
+                        .syn_retries = 6,
+                },
+        };
+}
+
+size_t tcp_sizeof(void) { return sizeof(struct tcp); }
+struct flow_table *tcp_flows(struct tcp *t) { return &t->flows; }
+struct ports *tcp_ports(struct tcp *t) { return &t->ports; }
+
+/* What hangs on a connection while data flows is far rarer than connections,
+ * but nothing forbids all of them to be busy at once: the address space is
+ * reserved for that, the memory is not. */
+static int slabs_init(struct tcp *t)
+{
+        const struct tcp_conf *cf = &t->conf;
+        struct {
+                struct slab *slab;
+                const char  *name;
+                uint32_t     size, twin, cap;
+        } const want[] = {
+                { &t->conns, "connections", sizeof(struct tcp_conn), sizeof(struct flow_wide), cf->max_conns },
+                { &t->halves, "half-open", sizeof(struct tcp_half), sizeof(struct flow_wide), cf->max_half },
+                { &t->waits, "time-wait", sizeof(struct tcp_wait), sizeof(struct flow_wide), cf->max_wait },
+                { &t->flights, "send queues", sizeof(struct tcp_flight), 0, cf->max_conns },
+                { &t->recvqs, "receive queues", sizeof(struct tcp_recvq), 0, cf->max_conns },
+                { &t->optsets, "option sets", sizeof(struct tcp_optset), 0, cf->max_conns },
+                { &t->listeners, "listeners", sizeof(struct tcp_listener), 0, cf->max_listeners },
+        };
+        for (size_t i = 0; i < ARRAY_LEN(want); i++)
+                if (slab_init(want[i].slab, want[i].name, want[i].size, want[i].twin, want[i].cap, cf->huge_pages) < 0)
+                        return -ENOMEM;
+        return 0;
+}
+
+int tcp_init(struct tcp *t, const struct tcp_conf *conf, const struct tcp_env *env, struct pkt_pool *pool,
+             struct counters *counters, const uint64_t seed[4], uint64_t now_ns)
+{
+        *t = (struct tcp){ .conf = *conf, .env = *env, .pool = pool, .counters = counters };
+        rnd_seed(&t->rnd, seed[0] ^ seed[3]);
+        t->isn_key = hash_key_derive(seed, 1);
+        t->ts_key = hash_key_derive(seed, 2);
+        t->challenge_refill_ns = now_ns;
+        t->challenge_tokens = conf->challenge_acks_per_s;
+
+        /* A binding is held by each bound socket; one a connection is the most there can be. */
+        if (slabs_init(t) < 0 ||
+            flow_table_init(&t->flows, conf->max_conns + conf->max_half + conf->max_wait, hash_key_derive(seed, 3),
+                            conf->huge_pages) < 0 ||
+            ports_init(&t->ports, conf->max_conns + conf->max_listeners, conf->port_min, conf->port_max,
+                       hash_key_derive(seed, 4)) < 0) {
+                tcp_fini(t);
+                return -ENOMEM;
+        }
+        t->flows.slab[FLOW_CONN] = &t->conns;
+        t->flows.slab[FLOW_HALF] = &t->halves;
+        t->flows.slab[FLOW_WAIT] = &t->waits;
+        wheel_init(&t->wheel, tick_of_ns(now_ns), t->conns.base + offsetof(struct tcp_conn, timer),
+                   sizeof(struct tcp_conn));
+        return 0;
+}
+
+/* Packets still queued go with their pool, which the caller frees. */
+void tcp_fini(struct tcp *t)
+{
+        ports_fini(&t->ports);
+        flow_table_fini(&t->flows);
+        slab_fini(&t->listeners);
+        slab_fini(&t->optsets);
+        slab_fini(&t->recvqs);
+        slab_fini(&t->flights);
+        slab_fini(&t->waits);
+        slab_fini(&t->halves);
+        slab_fini(&t->conns);
+}
+
+uint64_t tcp_bytes(const struct tcp *t)
+{
+        return slab_bytes(&t->conns) + slab_bytes(&t->halves) + slab_bytes(&t->waits) + slab_bytes(&t->flights) +
+               slab_bytes(&t->recvqs) + slab_bytes(&t->optsets) + slab_bytes(&t->listeners) +
+               ((uint64_t)t->flows.mask + 1) * sizeof(struct flow_bucket);
+}
+
+/* ---- connections ---- */
+
+struct tcp_conn *conn_new(struct tcp *t, const struct flow_key *key, uint32_t opts, uint64_t now_ns)
+{
+        uint32_t idx = slab_take(&t->conns);
+        if (!idx)
+                return NULL;
+
+        struct tcp_conn *c = conn_at(t, idx);
+        *c = (struct tcp_conn){ .opts = opts, .last_rx = tick_of_ns(now_ns), .ts_offset = ts_offset_make(t, key) };
+        flow_ref ref = flow_id_set(&t->conns, FLOW_CONN, idx, key);
+        c->flags = ref & FLOW_WIDE_BIT ? TF_WIDE : 0;
+        conn_opts_apply(t, c);
+        return c;
+}
+
+void conn_unlink(struct tcp *t, struct tcp_conn *c)
+{
+        if (!(c->flags & TF_IN_TABLE))
+                return;
+        struct flow_key key;
+        flow_key_of(&t->flows, conn_ref(t, c), &key);
+        flow_remove(&t->flows, flow_hash(&t->flows, &key), conn_ref(t, c));
+        t->ports.users[c->id.lport]--;
+        c->flags &= ~(uint32_t)TF_IN_TABLE;
+}
+
+void conn_closed(struct tcp *t, struct tcp_conn *c, struct tcp_note *note)
+{
+        conn_unlink(t, c);
+        wheel_cancel(&t->wheel, conn_idx(t, c));
+        flight_detach(t, c);
+        recvq_drop_ooo(t, c);
+        c->snd_nxt = c->snd_una;
+        c->timer_kind = TIMER_NONE;
+        c->flags &= ~(uint32_t)(TF_ACK_NOW | TF_DELACK | TF_REXMIT_ONE | TF_PROBE | TF_KEEP_PROBE);
+        c->state = TCP_CLOSED;
+        note_add(note, c, TCP_EV_CLOSED | TCP_EV_READABLE | TCP_EV_WRITABLE);
+}
+
+void conn_finish(struct tcp *t, struct tcp_conn *c, struct tcp_note *note)
+{
+        conn_closed(t, c, note);
+        if (c->flags & TF_ORPHAN)
+                conn_free(t, c);
+}
+
+void conn_fail(struct tcp *t, struct tcp_conn *c, int err, struct tcp_note *note)
+{
+        c->error = (uint8_t)err;
+        note_add(note, c, TCP_EV_ERROR);
+        conn_finish(t, c, note);
+}
+
+/* Off the output list; the list is singly linked, so a connection that ends
+ * while on it is freed when its turn comes (see tcp_poll_send()). */
+void conn_free(struct tcp *t, struct tcp_conn *c)
+{
+        conn_unlink(t, c);
+        wheel_cancel(&t->wheel, conn_idx(t, c));
+        flight_detach(t, c);
+        recvq_drop(t, c);
+        optset_drop(t, c->opts);
+        c->opts = 0;
+        c->state = TCP_CLOSED;
+        c->flags |= TF_ORPHAN;
+        if (c->flags & TF_OUT)
+                c->flags |= TF_FREE;
+        else
+                slab_give(&t->conns, conn_idx(t, c));
+}
+
+void conn_pull(struct tcp *t, struct tcp_conn *c)
+{
+        if (c->flags & TF_OUT)
+                return;
+        uint32_t idx = conn_idx(t, c);
+        c->flags |= TF_OUT;
+        c->out_next = 0;
+        if (t->out_tail)
+                conn_at(t, t->out_tail)->out_next = idx;
+        else
+                t->out_head = idx;
+        t->out_tail = idx;
+}
+
+const struct tcp_opts *conn_opts(const struct tcp *t, const struct tcp_conn *c)
+{
+        return c->opts ? &((const struct tcp_optset *)slab_at(&t->optsets, c->opts))->opts : &t->conf.opts;
+}
+
+static uint32_t ip_hdr_len(const struct ip_addr *raddr) { return ip_addr_is_v4(raddr) ? 20 : 40; }
+
+/* RFC 9293 3.7.1 and MUST-67: the MSS option counts neither IP nor TCP options. */
+uint16_t conn_offer_mss(struct tcp *t, const struct ip_addr *raddr, const struct tcp_opts *opts)
+{
+        struct tcp_path path;
+        t->env.path(t->env.arg, raddr, &path);
+        uint32_t mss = path.mtu - ip_hdr_len(raddr) - TCP_HDR_MIN;
+        if (opts->maxseg)
+                mss = u32_min(mss, opts->maxseg);
+        return (uint16_t)u32_min(mss, 65535);
+}
+
+/* The smallest shift that lets the whole buffer be offered (RFC 7323 2.3: at most 14). */
+uint8_t conn_offer_wscale(uint32_t rcvbuf)
+{
+        uint8_t shift = 0;
+        while (shift < 14 && (rcvbuf >> shift) > 65535)
+                shift++;
+        return shift;
+}
+
+/* RFC 9293 MUST-16: Eff.snd.MSS = min(SendMSS + 20, MMS_S) - TCPhdrsize - IPoptionsize. */
+void conn_set_path(struct tcp *t, struct tcp_conn *c, const struct ip_addr *raddr, uint16_t peer_mss)
+{
+        enum { MSS_FLOOR = 64, TS_OPTION_LEN = 12 };    /* a peer that asks for less wants to hurt us */
+        struct tcp_path path;
+
+        t->env.path(t->env.arg, raddr, &path);
+        uint32_t mss = u32_min(peer_mss, path.mtu - ip_hdr_len(raddr) - TCP_HDR_MIN);
+        const struct tcp_opts *opts = conn_opts(t, c);
+        if (opts->maxseg)
+                mss = u32_min(mss, opts->maxseg);
+        mss = u32_max(mss, MSS_FLOOR);
+        if (c->flags & TF_TS)
+                mss -= TS_OPTION_LEN;
+        c->mss = (uint16_t)mss;
+        c->flags &= ~(uint32_t)(TF_TX_CSUM | TF_TX_TSO);
+        c->flags |= (path.csum ? TF_TX_CSUM : 0) | (path.csum && path.tso ? TF_TX_TSO : 0);
+}

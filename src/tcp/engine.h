@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/* tcp/engine.h - Inside the TCP engine: the records, and who keeps what
+ *
+ * Only files of tcp/ include this; everybody else uses tcp.h.
+ *
+ * The connection is a container of small parts, each with a file of its own:
+ *
+ *      input.c      RFC 9293 3.10.7, a segment step by step, in the order of the RFC
+ *      ack.c        its fifth step: what an acknowledgment means
+ *      output.c     what to say next, pulled by the shard
+ *      sendq.c      octets to send and not yet acknowledged    (struct tcp_flight)
+ *      recvq.c      octets received, in order and out of order (struct tcp_recvq)
+ *      rtt.c        RFC 6298: round-trip time and RTO
+ *      loss.c       duplicate ACKs, fast retransmit and NewReno (RFC 5681, 6582), RTO
+ *      cc.h         congestion control behind five functions; cc_reno.c is the first
+ *      timers.c     one wheel node a connection, several deadlines
+ *      listen.c     listeners, half-open records, accept queues
+ *      timewait.c   2 MSL as a small record
+ *      reply.c      answers that need no connection: RST, challenge ACK
+ *      isn.c        what an attacker must not guess (RFC 6528, timestamp offsets)
+ *      conn.c       open, close, options: the calls of the sockets
+ *
+ * WHAT AN IDLE CONNECTION COSTS: struct tcp_conn, 128 octets, two cache lines:
+ * the first is what the next segment needs.  What matters only while data
+ * flows hangs on it by index and is given back: tcp_flight while octets are
+ * unacknowledged, tcp_recvq while octets wait to be read, tcp_optset while its
+ * options differ from the defaults (and then shared with its siblings).
+ */
+#pragma once
+#include "base/rnd.h"
+#include "base/wheel.h"
+#include "tcp/tcp.h"
+
+enum tcp_flag {
+        TF_OUT          = 1 << 0,       /* on the engine's output list */
+        TF_ACK_NOW      = 1 << 1,       /* an ACK is due in this burst */
+        TF_DELACK       = 1 << 2,       /* an ACK is owed; t_delack is when at the latest */
+        TF_FIN_QUEUED   = 1 << 3,       /* FIN follows the last octet of the send queue */
+        TF_FIN_SENT     = 1 << 4,       /* it has been sent at least once */
+        TF_FIN_RCVD     = 1 << 5,       /* the peer's FIN is in sequence */
+        TF_REXMIT_ONE   = 1 << 6,       /* send the segment at SND.UNA again, whatever the windows say */
+        TF_PROBE        = 1 << 7,       /* send a zero-window probe (RFC 9293 3.8.6.1) */
+        TF_KEEP_PROBE   = 1 << 8,       /* send a keepalive probe (RFC 9293 3.8.4) */
+        TF_SWS_OVERRIDE = 1 << 9,       /* the override timer says: send what fits (RFC 9293 3.8.6.2.1 (4)) */
+        TF_RST          = 1 << 10,      /* send RST and be gone */
+        TF_TS           = 1 << 11,      /* timestamps agreed on (RFC 7323 3.2) */
+        TF_WSCALE       = 1 << 12,      /* window scaling agreed on (RFC 7323 2.2) */
+        TF_ACTIVE       = 1 << 13,      /* we began: connect() */
+        TF_ORPHAN       = 1 << 14,      /* close() was called: no owner will come again */
+        TF_IN_ACCEPTQ   = 1 << 15,      /* waits to be accepted; nobody owns it yet */
+        TF_RCV_SHUT     = 1 << 16,      /* SHUT_RD: an empty queue reads as the end of the stream */
+        TF_PINGPONG     = 1 << 17,      /* request and answer alternate: delay ACKs, an answer will carry them */
+        TF_TX_CSUM      = 1 << 18,      /* path: the device finishes checksums */
+        TF_TX_TSO       = 1 << 19,      /* path: the device cuts segments */
+        TF_MORE         = 1 << 20,      /* MSG_MORE: hold the partial segment back */
+        TF_NODELAY      = 1 << 21,      /* copies of options that the data path asks for */
+        TF_QUICKACK     = 1 << 22,
+        TF_KEEPALIVE    = 1 << 23,
+        TF_WND_FULL     = 1 << 24,      /* the sender was told "no room": tell WRITABLE when there is */
+        TF_WIDE         = 1 << 25,      /* IPv6: reference with FLOW_WIDE_BIT */
+        TF_IN_TABLE     = 1 << 26,      /* the flow table knows it */
+        TF_SYN_RETRIED  = 1 << 27,      /* our SYN or SYN-ACK went out more than once */
+        TF_FREE         = 1 << 28,      /* ended while on the output list: freed when its turn comes */
+};
+
+/* What t_rexmit is the deadline of. */
+enum tcp_timer {
+        TIMER_NONE,
+        TIMER_RTO,                      /* RFC 6298 5 */
+        TIMER_PERSIST,                  /* RFC 9293 3.8.6.1, and the override of 3.8.6.2.1 */
+        TIMER_FIN_WAIT_2,               /* an orphan waits for FIN no longer than this */
+};
+
+struct tcp_conn {
+        /* line 1: the next segment */
+        struct flow_id id;              /* must be first: flow/ reads it */
+        uint8_t   state;                /* enum tcp_state */
+        uint8_t   wscales;              /* low nibble: what we shift theirs by; high: what they shift ours by */
+        uint16_t  mss;                  /* most payload octets a segment we send (options deducted) */
+        tcp_seq   snd_una, snd_nxt;
+        uint32_t  snd_wnd;              /* octets, scaled */
+        tcp_seq   snd_wl1, snd_wl2;
+        tcp_seq   rcv_nxt;
+        tcp_seq   rcv_adv;              /* right edge of the window we have offered */
+        tcp_seq   rcv_acked;            /* RFC 7323 Last.ACK.sent */
+        uint32_t  flags;                /* enum tcp_flag */
+        uint32_t  ts_recent;
+        uint32_t  ts_offset;            /* our TSval is ms + this */
+        uint32_t  snd_wnd_max;          /* RFC 9293 MAX.SND.WND */
+        /* line 2 */
+        struct wheel_node timer;
+        tick      t_rexmit, t_delack;   /* deadlines; valid by timer_kind and TF_DELACK */
+        tick      last_rx;              /* when the last segment came: keepalive, RFC 7323 5.5 */
+        uint32_t  cwnd, ssthresh;       /* octets */
+        uint32_t  srtt_us8;             /* smoothed RTT in 1/8 us; 0: no sample yet */
+        uint32_t  rttvar_us4;           /* in 1/4 us */
+        uint32_t  flight, recvq;        /* attached parts, 0: none */
+        uint32_t  out_next;             /* output list */
+        union {
+                uint32_t owner;         /* socket */
+                uint32_t accept_next;   /* while TF_IN_ACCEPTQ: the next in the listener's queue */
+        };
+        uint32_t  opts;                 /* tcp_optset, 0: the defaults */
+        uint8_t   timer_kind : 4;       /* enum tcp_timer */
+        uint8_t   quickacks  : 4;       /* so many ACKs not to delay: a peer in slow start waits for each */
+        uint8_t   backoff;              /* times the RTO was doubled */
+        uint8_t   probes;               /* keepalive or window probes unanswered */
+        uint8_t   error;                /* errno for the owner, 0: none */
+};
+static_assert(sizeof(struct tcp_conn) == 128, "an idle connection is two cache lines");
+static_assert(offsetof(struct tcp_conn, timer) == 64, "the first line ends before the timer");
+
+/* Attached while octets (or SYN, FIN) wait to be acknowledged. */
+struct tcp_flight {
+        struct pkt *head, *tail;        /* octets from SND.UNA (or behind our unacknowledged SYN) on */
+        struct pkt *at;                 /* cursor: buffer that holds octet at_off of the queue... */
+        uint32_t    at_begin;           /* ...and the queue offset of its first octet */
+        uint32_t    len;                /* octets in the queue */
+        tcp_seq     snd_max;            /* highest sequence number ever sent, plus 1 */
+        tcp_seq     snd_sml;            /* end of the last small segment (Minshall's Nagle) */
+        tcp_seq     recover;            /* RFC 6582 */
+        tcp_seq     rtt_seq;            /* an ACK beyond this ends the timing begun at rtt_start_ns */
+        uint64_t    rtt_start_ns;       /* 0: nothing is timed */
+        tick        stuck_since;        /* first transmission of what is unacknowledged: user timeout */
+        uint32_t    cwnd_acked;         /* octets acknowledged since cwnd last grew (RFC 3465) */
+        uint32_t    retrans;            /* segments retransmitted, for reports */
+        uint8_t     dup_acks;
+        bool        in_recovery;        /* RFC 6582 fast recovery */
+        bool        syn;                /* our SYN is not acknowledged: it takes the first number */
+        uint8_t     spare;
+};
+
+/* Attached while octets wait to be read or to be put in order. */
+struct tcp_recvq {
+        struct pkt *head, *tail;        /* in order */
+        struct pkt *ooo, *ooo_tail;     /* beyond a gap: ascending, not overlapping */
+        uint32_t    len;                /* octets in order, unread */
+        uint32_t    ooo_cnt;            /* buffers in ooo */
+        uint32_t    ooo_len;            /* octets in ooo */
+        tcp_seq     fin;                /* sequence number of a FIN that came early */
+        bool        fin_early;
+        uint8_t     spare[3];
+};
+
+/* A set of options, shared by all connections that have the same (listener and children). */
+struct tcp_optset {
+        struct tcp_opts opts;
+        uint32_t        refs;
+};
+
+/* A passive open between SYN and ACK (listen.c). */
+struct tcp_half {
+        struct flow_id id;
+        uint32_t  next, prev;           /* in the FIFO of its retry level */
+        tcp_seq   irs, iss;
+        uint32_t  ts_recent, ts_offset;
+        uint32_t  listener;
+        tick      due;                  /* when SYN-ACK is sent again */
+        uint32_t  sent_ms;              /* time of the first SYN-ACK: RTT sample if never repeated */
+        uint16_t  peer_mss;             /* their MSS option or 536 */
+        uint16_t  peer_wnd;             /* their SYN's window, unscaled */
+        uint8_t   peer_wscale;
+        uint8_t   retries;              /* also its FIFO */
+        uint8_t   has;                  /* TCP_HAS_*: what the SYN offered and we accept */
+        uint8_t   wide;
+        uint8_t   spare[8];
+};
+static_assert(sizeof(struct tcp_half) == 64, "a half-open connection costs 64 octets");
+
+/* TIME-WAIT (timewait.c). */
+struct tcp_wait {
+        struct flow_id id;
+        uint32_t  next, prev;           /* one FIFO: all last equally long */
+        tcp_seq   snd_nxt, rcv_nxt;
+        uint32_t  rcv_wnd;
+        uint32_t  ts_recent, ts_offset;
+        tick      due;
+        tick      ts_recent_at;
+        uint8_t   ts;                   /* timestamps agreed on */
+        uint8_t   rcv_wscale;
+        uint8_t   wide;
+        uint8_t   tos;
+        uint8_t   spare[12];
+};
+static_assert(sizeof(struct tcp_wait) == 64, "TIME-WAIT costs 64 octets");
+
+struct tcp_listener {
+        uint32_t owner, binding;
+        uint32_t backlog;
+        uint32_t queue_head, queue_tail, queue_len;     /* connections to accept, by out_next */
+        uint32_t half_cnt;
+        uint32_t opts;
+};
+
+enum { HALF_LEVELS = 8, REPLY_MAX = 1024, TCP_MSS_DEFAULT = 536 /* RFC 9293 MUST-15, IPv4 */ };
+
+/* First in, first out, of records linked by next and prev. */
+struct tcp_fifo {
+        uint32_t head, tail, cnt;
+};
+
+/* A segment to send on behalf of nobody. */
+struct tcp_reply {
+        struct flow_key key;
+        struct tcp_seg  seg;
+};
+
+struct tcp {
+        struct tcp_conf   conf;
+        struct tcp_env    env;
+        struct pkt_pool  *pool;
+        struct counters  *counters;
+        struct slab       conns, halves, waits, flights, recvqs, optsets, listeners;
+        struct flow_table flows;
+        struct ports      ports;
+        struct wheel      wheel;
+        uint64_t          now_ns;                       /* of the last tcp_expire() */
+        struct rnd        rnd;
+        struct hash_key   isn_key, ts_key;
+        uint32_t          out_head, out_tail;           /* connections with something to say */
+        uint32_t          out_quota;                    /* segments the head may still send before its turn ends */
+        struct tcp_fifo   half_fifo[HALF_LEVELS];       /* by retries: each level has one timeout */
+        struct tcp_fifo   wait_fifo;
+        bool              starved;                      /* the last poll found no packet buffer */
+        uint64_t          challenge_refill_ns;          /* token bucket, RFC 5961 7 */
+        uint32_t          challenge_tokens;
+        uint32_t          reply_head, reply_cnt;
+        struct tcp_reply  reply[REPLY_MAX];
+};
+
+/* ---- engine.c ---- */
+static inline struct tcp_conn *conn_at(const struct tcp *t, uint32_t i) { return slab_at(&t->conns, i); }
+static inline uint32_t conn_idx(const struct tcp *t, const struct tcp_conn *c) { return slab_idx(&t->conns, c); }
+static inline struct tcp_flight *flight_at(const struct tcp *t, const struct tcp_conn *c)
+{
+        return c->flight ? slab_at(&t->flights, c->flight) : NULL;
+}
+static inline struct tcp_recvq *recvq_at(const struct tcp *t, const struct tcp_conn *c)
+{
+        return c->recvq ? slab_at(&t->recvqs, c->recvq) : NULL;
+}
+static inline struct tcp_listener *listener_at(const struct tcp *t, uint32_t i) { return slab_at(&t->listeners, i); }
+static inline uint32_t snd_wscale(const struct tcp_conn *c) { return c->wscales & 15; }
+static inline uint32_t rcv_wscale(const struct tcp_conn *c) { return c->wscales >> 4; }
+static inline flow_ref conn_ref(const struct tcp *t, const struct tcp_conn *c)
+{
+        return flow_ref_of(FLOW_CONN, c->flags & TF_WIDE, conn_idx(t, c));
+}
+/* Milliseconds, the unit of our timestamps (RFC 7323 5.4: 1 ms to 1 s). */
+static inline uint32_t ms_of_ns(uint64_t ns) { return (uint32_t)(ns / 1000000u); }
+
+/* A connection, cleared, with its id set; not in the flow table. NULL: none left. */
+struct tcp_conn *conn_new(struct tcp *t, const struct flow_key *key, uint32_t opts, uint64_t now_ns);
+/* Leave the flow table; the tuple is free. */
+void conn_unlink(struct tcp *t, struct tcp_conn *c);
+/* To CLOSED: leaves the flow table, drops what was to be sent, keeps what can be read and the error. */
+void conn_closed(struct tcp *t, struct tcp_conn *c, struct tcp_note *note);
+/* The same, then frees it if nobody owns it. */
+void conn_finish(struct tcp *t, struct tcp_conn *c, struct tcp_note *note);
+void conn_free(struct tcp *t, struct tcp_conn *c);
+/* Ends with an error for the owner. */
+void conn_fail(struct tcp *t, struct tcp_conn *c, int err, struct tcp_note *note);
+/* Onto the output list. */
+void conn_pull(struct tcp *t, struct tcp_conn *c);
+const struct tcp_opts *conn_opts(const struct tcp *t, const struct tcp_conn *c);
+/* Take over path limits and the peer's MSS: sets mss and the TX flags. */
+void conn_set_path(struct tcp *t, struct tcp_conn *c, const struct ip_addr *raddr, uint16_t peer_mss);
+/* The MSS to put into our SYN: from the path to @raddr and TCP_MAXSEG. */
+uint16_t conn_offer_mss(struct tcp *t, const struct ip_addr *raddr, const struct tcp_opts *opts);
+uint8_t  conn_offer_wscale(uint32_t rcvbuf);
+static inline void note_add(struct tcp_note *note, const struct tcp_conn *c, uint32_t events)
+{
+        if (!(c->flags & (TF_ORPHAN | TF_IN_ACCEPTQ))) {
+                note->events |= events;
+                note->owner = c->owner;
+        }
+}
+
+/* ---- optset (conn.c) ---- */
+uint32_t optset_share(struct tcp *t, uint32_t set);
+void     optset_drop(struct tcp *t, uint32_t set);
+/* A set equal to @opts: 0 (the defaults), or a new one; UINT32_MAX: none left. */
+uint32_t optset_new(struct tcp *t, const struct tcp_opts *opts);
+void     conn_opts_apply(struct tcp *t, struct tcp_conn *c);
+
+/* ---- sendq.c ---- */
+struct tcp_flight *flight_attach(struct tcp *t, struct tcp_conn *c);    /* the one it has, or new; NULL: none left */
+void     flight_detach(struct tcp *t, struct tcp_conn *c);              /* frees everything queued */
+uint32_t sendq_append(struct tcp *t, struct tcp_flight *f, const struct iovec *iov, size_t cnt, uint32_t max);
+void     sendq_acked(struct tcp *t, struct tcp_flight *f, uint32_t octets);
+void     sendq_copy(struct tcp_flight *f, uint32_t from, uint8_t *out, uint32_t len);
+static inline tcp_seq conn_snd_max(const struct tcp *t, const struct tcp_conn *c)
+{
+        const struct tcp_flight *f = flight_at(t, c);
+        return f ? f->snd_max : c->snd_nxt;
+}
+
+/* ---- recvq.c ---- */
+uint32_t recvq_len(const struct tcp *t, const struct tcp_conn *c);
+/* Take segment text that begins at or before and ends after rcv_nxt, or beyond it.
+ * Takes @p.  Advances rcv_nxt.  *@fin: a FIN that came early is now next. */
+enum drop recvq_add(struct tcp *t, struct tcp_conn *c, struct pkt *p, tcp_seq seq, bool *advanced, bool *fin);
+bool     recvq_note_early_fin(struct tcp *t, struct tcp_conn *c, tcp_seq fin);
+void     recvq_drop(struct tcp *t, struct tcp_conn *c);
+void     recvq_drop_ooo(struct tcp *t, struct tcp_conn *c);
+/* The window to offer now (RFC 9293 3.8.6.2.2): updates rcv_adv. Returns octets. */
+uint32_t recvq_window(struct tcp *t, struct tcp_conn *c);
+/* Has reading opened the window so far that the peer should hear of it? */
+bool     recvq_window_opened(const struct tcp *t, const struct tcp_conn *c);
+
+/* ---- ack.c, loss.c, rtt.c ---- */
+enum drop ack_process(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg, uint32_t text_len, uint64_t now_ns,
+                      struct tcp_note *note);
+void loss_on_dup_ack(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f);
+void loss_on_ack(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint32_t acked);
+void loss_on_rto(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f);
+void rtt_sample(struct tcp_conn *c, uint64_t rtt_us);
+uint64_t rto_ns(const struct tcp *t, const struct tcp_conn *c);         /* backoff included */
+
+/* ---- timers.c ---- */
+void timers_rearm(struct tcp *t, struct tcp_conn *c);                   /* the wheel node to the earliest deadline */
+void timers_set(struct tcp *t, struct tcp_conn *c, enum tcp_timer kind, uint64_t in_ns, uint64_t now_ns);
+void timers_stop(struct tcp_conn *c, enum tcp_timer kind);
+void timers_delack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns);
+
+/* ---- output.c ---- */
+struct pkt *output_conn(struct tcp *t, struct tcp_conn *c, uint64_t now_ns);
+struct pkt *output_segment(struct tcp *t, const struct flow_key *key, struct tcp_seg *seg, struct pkt *p, bool csum);
+
+/* ---- reply.c ---- */
+void reply_push(struct tcp *t, const struct flow_key *key, const struct tcp_seg *seg);
+void reply_rst_to(struct tcp *t, const struct flow_key *key, const struct tcp_seg *seg, uint32_t text_len);
+bool challenge_allowed(struct tcp *t, uint64_t now_ns);
+enum drop challenge_ack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, enum drop why);
+
+/* ---- isn.c ---- */
+tcp_seq  isn_make(const struct tcp *t, const struct flow_key *key, uint64_t now_ns);
+uint32_t ts_offset_make(const struct tcp *t, const struct flow_key *key);
+
+/* ---- input.c ---- */
+enum drop conn_input(struct tcp *t, struct tcp_conn *c, struct pkt *p, const struct tcp_seg *seg, uint64_t now_ns,
+                     struct tcp_note *note, bool *kept);
+
+/* ---- listen.c ---- */
+enum drop listen_input(struct tcp *t, uint32_t listener, const struct tcp_seg *seg, const struct flow_key *key,
+                       uint32_t hash, uint32_t text_len, const tcp_seq *iss_min, uint64_t now_ns);
+enum drop half_input(struct tcp *t, uint32_t half, struct pkt *p, const struct tcp_seg *seg, const struct flow_key *key,
+                     uint32_t hash, uint64_t now_ns, struct tcp_note *note, bool *kept);
+bool half_expire(struct tcp *t, uint64_t now_ns);
+void half_drop(struct tcp *t, uint32_t half);
+/* When the first one comes due; false: there are none. */
+bool half_next(const struct tcp *t, tick *at);
+
+/* ---- timewait.c ---- */
+/* @c leaves for TIME-WAIT: its tuple goes on as a record. */
+void wait_begin(struct tcp *t, struct tcp_conn *c, uint64_t now_ns);
+/* Acknowledge the FIN that began it. */
+void wait_ack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns);
+/* *@reopen: a SYN that may open the tuple again; the record is gone. */
+enum drop wait_input(struct tcp *t, uint32_t wait, const struct tcp_seg *seg, uint32_t text_len,
+                     const struct flow_key *key, uint32_t hash, uint64_t now_ns, bool *reopen, tcp_seq *iss_min);
+bool wait_expire(struct tcp *t, uint64_t now_ns);
+bool wait_next(const struct tcp *t, tick *at);
+
+/* ---- fifo (timewait.c and listen.c): records with next and prev right behind the id ---- */
+void fifo_push(struct tcp_fifo *f, struct slab *s, uint32_t idx);
+void fifo_remove(struct tcp_fifo *f, struct slab *s, uint32_t idx);

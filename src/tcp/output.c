@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: MIT */
+/* tcp/output.c - What to say next, if anything
+ *
+ * The shard pulls: tcp_poll_send() returns one segment a call until nobody has
+ * anything to say.  Whoever has is on the output list; being on it costs
+ * nothing if it turns out to have nothing.  A connection speaks at most
+ * OUT_QUOTA segments, then the next one has its turn.
+ *
+ * For one connection the order is: RST, the segment that loss.c wants again,
+ * SYN, new data (with FIN), FIN, a window or keepalive probe, a bare ACK.  Any
+ * segment carries the acknowledgment, so ACKs of a burst coalesce into one.
+ */
+#include "tcp/engine.h"
+#include "wire/csum.h"
+#include "wire/ip4.h"
+
+enum { OUT_QUOTA = 32, GSO_PAYLOAD_MAX = 65535 - 60 - 60 };
+
+static void fill_ack(struct tcp *t, struct tcp_conn *c, struct tcp_seg *seg, uint64_t now_ns)
+{
+        uint32_t wnd = recvq_window(t, c), shift = c->flags & TF_WSCALE && !(seg->flags & TCP_SYN) ? rcv_wscale(c) : 0;
+
+        seg->flags |= TCP_ACK;
+        seg->ack = c->rcv_nxt;
+        seg->window = (uint16_t)u32_min((wnd + (1u << shift) - 1) >> shift, 65535);
+        c->rcv_adv = seq_max(c->rcv_adv, seq_add(c->rcv_nxt, (uint32_t)seg->window << shift));
+        c->rcv_acked = c->rcv_nxt;
+        if (c->flags & TF_ACK_NOW && c->quickacks)
+                c->quickacks--;
+        c->flags &= ~(uint32_t)(TF_ACK_NOW | TF_DELACK);
+}
+
+static void fill_ts(const struct tcp_conn *c, struct tcp_seg *seg, uint64_t now_ns)
+{
+        if (!(c->flags & TF_TS))
+                return;
+        seg->has |= TCP_HAS_TS;                         /* RFC 7323 3.2: in every segment */
+        seg->ts_val = ms_of_ns(now_ns) + c->ts_offset;
+        seg->ts_ecr = c->ts_recent;
+}
+
+/* RFC 9293 3.1: the checksum over pseudo header, header and text; or its beginning, for the device. */
+static void checksum(struct pkt *p, const struct flow_key *key, bool device_finishes)
+{
+        enum { CHECKSUM_AT = 16 };
+        uint64_t sum = csum_pseudo(&key->laddr, &key->raddr, IP_PROTO_TCP, p->len);
+
+        if (device_finishes) {
+                uint16_t folded = csum_fold(sum);
+                memcpy(p->data + CHECKSUM_AT, &folded, 2);
+                p->marks |= PKT_CSUM_PARTIAL;
+                p->csum_start = 0;
+                p->csum_offset = CHECKSUM_AT;
+                return;
+        }
+        uint16_t full = (uint16_t)~csum_fold(csum_add(sum, p->data, p->len));
+        memcpy(p->data + CHECKSUM_AT, &full, 2);
+}
+
+/* Header in front of @p's text. */
+struct pkt *output_segment(struct tcp *t, const struct flow_key *key, struct tcp_seg *seg, struct pkt *p, bool csum)
+{
+        seg->src_port = key->lport;
+        seg->dst_port = key->rport;
+        tcp_emit(pkt_push(p, tcp_hdr_len(seg)), seg);
+        checksum(p, key, csum);
+        count(t->counters, CNT_TCP_SEGS_SENT);
+        return p;
+}
+
+static struct pkt *conn_segment(struct tcp *t, struct tcp_conn *c, struct tcp_seg *seg, struct pkt *p)
+{
+        struct flow_key key;
+        flow_key_of(&t->flows, conn_ref(t, c), &key);
+        return output_segment(t, &key, seg, p, c->flags & TF_TX_CSUM);
+}
+
+/* A packet for @len octets of text, NULL (and "starved") if there is none. */
+static struct pkt *take(struct tcp *t, uint32_t len)
+{
+        struct pkt *p = pkt_take(t->pool, len);
+        if (!p) {
+                t->starved = true;
+                count_drop(t->counters, DROP_NO_PKT);
+        }
+        return p;
+}
+
+static struct pkt *send_bare(struct tcp *t, struct tcp_conn *c, tcp_seq at, uint8_t flags, uint64_t now_ns)
+{
+        struct pkt *p = take(t, 0);
+        if (!p)
+                return NULL;
+        struct tcp_seg seg = { .seq = at, .flags = flags };
+        fill_ack(t, c, &seg, now_ns);
+        fill_ts(c, &seg, now_ns);
+        return conn_segment(t, c, &seg, p);
+}
+
+static struct pkt *send_rst(struct tcp *t, struct tcp_conn *c)
+{
+        struct pkt *p = take(t, 0);
+        if (!p)
+                return NULL;
+        /* RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>; with ACK, as Linux, so that RFC 5961 peers see it in window. */
+        struct tcp_seg seg = { .seq = c->snd_nxt, .ack = c->rcv_nxt, .flags = TCP_RST | TCP_ACK };
+        count(t->counters, CNT_TCP_RSTS_SENT);
+        return conn_segment(t, c, &seg, p);
+}
+
+static struct pkt *send_syn(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint64_t now_ns)
+{
+        struct pkt *p = take(t, 0);
+        if (!p)
+                return NULL;
+
+        struct flow_key key;
+        flow_key_of(&t->flows, conn_ref(t, c), &key);
+        const struct tcp_opts *o = conn_opts(t, c);
+        struct tcp_seg seg = { .seq = c->snd_una, .flags = TCP_SYN, .has = TCP_HAS_MSS };
+        seg.mss = conn_offer_mss(t, &key.raddr, o);
+        if (c->flags & TF_WSCALE) {
+                seg.has |= TCP_HAS_WSCALE;
+                seg.wscale = (uint8_t)rcv_wscale(c);
+        }
+        fill_ts(c, &seg, now_ns);
+        if (c->state == TCP_SYN_RECEIVED) {
+                fill_ack(t, c, &seg, now_ns);
+        } else {
+                seg.window = (uint16_t)u32_min(o->rcvbuf, 65535);       /* RFC 7323 2.2: never scaled in a SYN */
+        }
+        c->snd_nxt = seq_add(c->snd_una, 1);
+        if (seq_lt(f->snd_max, c->snd_nxt)) {
+                f->snd_max = c->snd_nxt;
+                f->rtt_seq = c->snd_nxt;
+                f->rtt_start_ns = now_ns;
+                f->stuck_since = tick_of_ns(now_ns);
+        }
+        if (c->timer_kind != TIMER_RTO)
+                timers_set(t, c, TIMER_RTO, rto_ns(t, c), now_ns);
+        return output_segment(t, &key, &seg, p, c->flags & TF_TX_CSUM);
+}
+
+/* One segment with @len octets of text from queue offset @from. */
+static struct pkt *send_text(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint32_t from, uint32_t len,
+                             bool fin, uint64_t now_ns)
+{
+        struct pkt *p = take(t, len + TCP_HDR_MAX);
+        if (!p)
+                return NULL;
+        sendq_copy(f, from, p->data, len);
+        p->len = len;
+
+        struct tcp_seg seg = { .seq = seq_add(c->snd_una, from) };
+        tcp_seq end = seq_add(seg.seq, len + fin);
+        if (fin) {
+                seg.flags |= TCP_FIN;
+                c->flags |= TF_FIN_SENT;
+        }
+        if (len && from + len == f->len)
+                seg.flags |= TCP_PSH;                   /* RFC 9293 SHLD-27: nothing more is queued */
+        if (c->flags & TF_DELACK && len)
+                c->flags |= TF_PINGPONG;                /* an answer within the delay: ACKs can ride on answers */
+        fill_ack(t, c, &seg, now_ns);
+        fill_ts(c, &seg, now_ns);
+        if (len > c->mss) {
+                p->marks |= PKT_GSO;
+                p->gso_size = c->mss;
+        }
+
+        if (seq_lt(seg.seq, f->snd_max)) {
+                count(t->counters, CNT_TCP_SEGS_RETRANS);
+                f->retrans++;
+                f->rtt_start_ns = 0;                    /* RFC 6298 3, Karn's rule */
+        } else {
+                if (seq_eq(f->snd_max, c->snd_una))
+                        f->stuck_since = tick_of_ns(now_ns);
+                if (!f->rtt_start_ns) {
+                        f->rtt_seq = end;
+                        f->rtt_start_ns = now_ns;
+                }
+        }
+        if (seq_gt(end, f->snd_max)) {
+                count_add(t->counters, CNT_TCP_BYTES_SENT, (uint32_t)seq_diff(end, seq_max(f->snd_max, seg.seq)) - fin);
+                f->snd_max = end;
+        }
+        if (len % c->mss)
+                f->snd_sml = end;
+        if (c->timer_kind != TIMER_RTO)
+                timers_set(t, c, TIMER_RTO, rto_ns(t, c), now_ns);      /* RFC 6298 5.1 */
+        return conn_segment(t, c, &seg, p);
+}
+
+/* ---- how much may be sent now ---- */
+
+/* Octets beyond SND.NXT that both windows allow; negative when the window shrank. */
+static int64_t usable(const struct tcp_conn *c, const struct tcp_flight *f)
+{
+        int64_t out = seq_diff(c->snd_nxt, c->snd_una);
+        int64_t cwnd = c->cwnd;
+
+        if (!f->in_recovery)
+                cwnd += (int64_t)u32_min(f->dup_acks, 2) * c->mss;      /* RFC 3042 limited transmit */
+        return (cwnd < c->snd_wnd ? cwnd : c->snd_wnd) - out;
+}
+
+/* May a segment smaller than the MSS go?  @all: it is all there is. */
+static bool small_may_go(const struct tcp_conn *c, const struct tcp_flight *f, uint32_t len, bool all)
+{
+        if (seq_lt(c->snd_nxt, f->snd_max) || c->flags & TF_SWS_OVERRIDE)
+                return true;                            /* it was decided the first time */
+        if (!all)                                       /* RFC 9293 3.8.6.2.1 (3): the window is in the way */
+                return len >= c->snd_wnd_max / 2;
+        if (c->flags & TF_FIN_QUEUED)
+                return true;
+        if (c->flags & TF_MORE)
+                return false;
+        /* RFC 9293 3.7.4 Nagle, as Minshall: wait only for a small one to be acknowledged. */
+        return c->flags & TF_NODELAY || seq_le(f->snd_sml, c->snd_una) || seq_eq(f->snd_max, c->snd_una);
+}
+
+/* Octets of text for the next segment; 0: none (and *@held: there are, but they must wait). */
+static uint32_t text_len(const struct tcp_conn *c, const struct tcp_flight *f, uint32_t avail, bool *held)
+{
+        int64_t can = usable(c, f);
+        uint32_t most = c->flags & TF_TX_TSO ? GSO_PAYLOAD_MAX / c->mss * c->mss : c->mss;
+        uint32_t len = can <= 0 ? 0 : (uint32_t)u64_min(u64_min((uint64_t)can, most), avail);
+
+        *held = false;
+        uint32_t small = len % c->mss;
+        if (small && !small_may_go(c, f, small, len == avail))
+                len -= small;
+        if (len == 0 && avail)
+                *held = true;
+        return len;
+}
+
+/* RFC 9293 3.8.6.1: nothing is out and nothing may go: somebody must ask again. */
+static void arm_persist(struct tcp *t, struct tcp_conn *c, const struct tcp_flight *f, uint64_t now_ns)
+{
+        if (c->timer_kind == TIMER_NONE && seq_eq(f->snd_max, c->snd_una))
+                timers_set(t, c, TIMER_PERSIST, rto_ns(t, c), now_ns);
+}
+
+static struct pkt *send_data(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint64_t now_ns)
+{
+        uint32_t out = (uint32_t)seq_diff(c->snd_nxt, c->snd_una);
+        if (out > f->len)
+                return NULL;                            /* FIN is out too: all is said */
+        uint32_t avail = f->len - out;
+        bool held, fin = false;
+        uint32_t len = text_len(c, f, avail, &held);
+
+        if (c->flags & TF_FIN_QUEUED && len == avail)
+                fin = usable(c, f) > len || seq_lt(seq_add(c->snd_nxt, len), f->snd_max);
+        if (len == 0 && !fin) {
+                if (held || (c->flags & TF_FIN_QUEUED && avail == 0))
+                        arm_persist(t, c, f, now_ns);
+                return NULL;
+        }
+        struct pkt *p = send_text(t, c, f, out, len, fin, now_ns);
+        if (p) {
+                c->snd_nxt = seq_add(c->snd_nxt, len + fin);
+                c->flags &= ~(uint32_t)TF_SWS_OVERRIDE;
+        }
+        return p;
+}
+
+/* The segment at SND.UNA once more, whatever the windows say (RFC 5681 3.2 (3)). */
+static struct pkt *send_again(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint64_t now_ns)
+{
+        uint32_t sent = (uint32_t)seq_diff(f->snd_max, c->snd_una);
+        uint32_t len = u32_min(u32_min(c->mss, f->len), sent);
+        bool fin = c->flags & TF_FIN_SENT && len == f->len && sent > len;
+
+        c->flags &= ~(uint32_t)TF_REXMIT_ONE;
+        if (len == 0 && !fin)
+                return NULL;
+        struct pkt *p = send_text(t, c, f, 0, len, fin, now_ns);
+        if (!p)
+                c->flags |= TF_REXMIT_ONE;
+        return p;
+}
+
+/* The next segment of @c, or NULL when it has nothing to say. */
+struct pkt *output_conn(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
+{
+        struct tcp_flight *f = flight_at(t, c);
+        struct pkt *p = NULL;
+
+        if (c->flags & TF_RST) {
+                p = send_rst(t, c);
+                if (p)
+                        c->flags &= ~(uint32_t)TF_RST;
+                return p;
+        }
+        if (c->state == TCP_CLOSED)
+                return NULL;
+        if (f && f->syn) {
+                if (seq_eq(c->snd_nxt, c->snd_una))
+                        return send_syn(t, c, f, now_ns);
+                if (c->state == TCP_SYN_SENT)
+                        return NULL;
+        }
+        if (f && c->flags & TF_REXMIT_ONE)
+                p = send_again(t, c, f, now_ns);
+        if (!p && f && !f->syn)
+                p = send_data(t, c, f, now_ns);
+        if (p || t->starved)
+                return p;
+        if (c->flags & (TF_PROBE | TF_KEEP_PROBE)) {
+                /* One number before SND.UNA: the peer must answer with where it stands (as Linux). */
+                p = send_bare(t, c, seq_sub(c->snd_una, 1), 0, now_ns);
+                if (p) {
+                        count(t->counters, c->flags & TF_PROBE ? CNT_TCP_ZERO_WND_PROBES : CNT_TCP_KEEPALIVES);
+                        c->flags &= ~(uint32_t)(TF_PROBE | TF_KEEP_PROBE);
+                }
+                return p;
+        }
+        if (c->flags & TF_ACK_NOW)
+                return send_bare(t, c, seq_max(c->snd_nxt, conn_snd_max(t, c)), 0, now_ns);
+        return NULL;
+}
+
+/* ---- whose turn it is ---- */
+
+static void out_pop(struct tcp *t)
+{
+        struct tcp_conn *c = conn_at(t, t->out_head);
+
+        t->out_head = c->out_next;
+        if (!t->out_head)
+                t->out_tail = 0;
+        t->out_quota = OUT_QUOTA;
+        c->flags &= ~(uint32_t)TF_OUT;
+        c->out_next = 0;
+}
+
+static struct pkt *poll_reply(struct tcp *t, struct tcp_tx *tx)
+{
+        struct tcp_reply *r = &t->reply[t->reply_head % REPLY_MAX];
+        struct pkt *p = take(t, 0);
+        if (!p)
+                return NULL;
+        t->reply_head = (t->reply_head + 1) % REPLY_MAX;
+        t->reply_cnt--;
+        *tx = (struct tcp_tx){ .laddr = r->key.laddr, .raddr = r->key.raddr };
+        return output_segment(t, &r->key, &r->seg, p, false);
+}
+
+struct pkt *tcp_poll_send(struct tcp *t, uint64_t now_ns, struct tcp_tx *tx)
+{
+        t->starved = false;
+        if (t->reply_cnt)
+                return poll_reply(t, tx);
+        while (t->out_head) {
+                struct tcp_conn *c = conn_at(t, t->out_head);
+                struct pkt *p = output_conn(t, c, now_ns);
+                if (t->starved)
+                        return NULL;
+                if (p) {
+                        struct flow_key key;
+                        flow_key_of(&t->flows, conn_ref(t, c), &key);
+                        const struct tcp_opts *o = conn_opts(t, c);
+                        *tx = (struct tcp_tx){ key.laddr, key.raddr, o->tos, o->ttl };
+                        if (t->out_quota-- <= 1) {
+                                out_pop(t);
+                                if (!(c->flags & TF_FREE))
+                                        conn_pull(t, c);
+                                else
+                                        slab_give(&t->conns, conn_idx(t, c));
+                        }
+                        return p;
+                }
+                out_pop(t);
+                if (c->flags & TF_FREE)
+                        slab_give(&t->conns, conn_idx(t, c));
+        }
+        return NULL;
+}
+
+bool tcp_send_pending(const struct tcp *t)
+{
+        return t->out_head != 0 || t->reply_cnt != 0;
+}
