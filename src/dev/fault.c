@@ -30,7 +30,8 @@ struct fault_queue {
         uint64_t            now_ns;     /* when the shard last came by */
 };
 
-static int fault_open(struct netdev *dev, const char *where, const struct netdev_conf *conf, char *err, size_t err_len)
+static int fault_open(struct netdev *dev, const char *where, const struct netdev_conf *conf,
+                      char *err, size_t err_len)
 {
         const char *inner = netdev_inner_name(where);
         if (!inner)
@@ -40,7 +41,9 @@ static int fault_open(struct netdev *dev, const char *where, const struct netdev
         struct fault *f = calloc(1, sizeof *f);
         if (!f)
                 return netdev_fail(err, err_len, -ENOMEM, "fault:%s: out of memory", where);
-        f->conf = (struct fault_conf){ .queue_pkts = FAULT_QUEUE_DEFAULT, .seed = conf->seed, .dirs = FAULT_RX | FAULT_TX };
+        f->conf = (struct fault_conf){
+                .queue_pkts = FAULT_QUEUE_DEFAULT, .seed = conf->seed, .dirs = FAULT_RX | FAULT_TX,
+        };
         size_t keys_len = inner > where ? (size_t)(inner - where) - 1 : 0;
         int rc = fault_conf_parse(&f->conf, where, keys_len, err, err_len);
         if (rc == 0) {

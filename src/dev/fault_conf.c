@@ -14,10 +14,16 @@ struct unit {
 };
 
 static const struct unit unit_percent[] = { { "%", 10000 }, { "", 10000 }, { 0 } };
-static const struct unit unit_time[]    = { { "ns", 1 }, { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 }, { 0 } };
-static const struct unit unit_rate[]    = { { "bit", 1 }, { "kbit", 1000 }, { "mbit", 1000000 }, { "gbit", 1000000000 }, { 0 } };
-static const struct unit unit_none[]    = { { "", 1 }, { 0 } };
-static const struct unit unit_dir[]     = { { "rx", FAULT_RX }, { "tx", FAULT_TX }, { "both", FAULT_RX | FAULT_TX }, { 0 } };
+static const struct unit unit_time[] = {
+        { "ns", 1 }, { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 }, { 0 },
+};
+static const struct unit unit_rate[] = {
+        { "bit", 1 }, { "kbit", 1000 }, { "mbit", 1000000 }, { "gbit", 1000000000 }, { 0 },
+};
+static const struct unit unit_none[] = { { "", 1 }, { 0 } };
+static const struct unit unit_dir[] = {
+        { "rx", FAULT_RX }, { "tx", FAULT_TX }, { "both", FAULT_RX | FAULT_TX }, { 0 },
+};
 
 static const struct key {
         const char        *name;

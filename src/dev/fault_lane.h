@@ -18,7 +18,10 @@
 #include "dev/fault_conf.h"
 #include "pkt/pkt.h"
 
-enum fault_kind { FAULT_KIND_LOSS, FAULT_KIND_DUP, FAULT_KIND_REORDER, FAULT_KIND_CORRUPT, FAULT_KIND_JITTER, FAULT_KIND_CNT };
+enum fault_kind {
+        FAULT_KIND_LOSS, FAULT_KIND_DUP, FAULT_KIND_REORDER, FAULT_KIND_CORRUPT, FAULT_KIND_JITTER,
+        FAULT_KIND_CNT
+};
 
 enum {
         FAULT_HOLD_MAX  = 1 << 16,      /* frames in the FIFO: 20 ms of 64-octet frames at 1 Gbit/s is 39,000 */

@@ -71,8 +71,8 @@ struct netdev_queue {
  * struct netdev_ops - One back-end
  *
  * To write a new one, copy dev/null.c, add it to the list in netdev.c, and
- * run `build/tests/dev yours:args`: tests/dev holds every back-end to this
- * comment.
+ * run `DEV=yours:args build/dev_contract contract_of_DEV`: tests/dev holds
+ * every back-end to this comment.
  */
 struct netdev_ops {
         const char *scheme;             /* "tap" in "tap:mr0" */
@@ -106,7 +106,8 @@ struct netdev_ops {
         void (*sleep_end)(struct netdev_queue *q);
 
         /* When this device itself next has something to do (a delayed frame
-         * comes due), in ns; TIME_NEVER for none.  NULL: never. */
+         * comes due), in ns; TIME_NEVER for none.  Then rx_burst() is to be
+         * called: it moves frames both ways.  NULL: never. */
         uint64_t (*deadline)(struct netdev_queue *q);
 };
 

@@ -22,7 +22,8 @@ struct shm_queue {
         uint64_t        check_at_ns;    /* not before then */
 };
 
-static int shm_open_dev(struct netdev *dev, const char *where, const struct netdev_conf *conf, char *err, size_t err_len)
+static int shm_open_dev(struct netdev *dev, const char *where, const struct netdev_conf *conf,
+                        char *err, size_t err_len)
 {
         uint32_t csum = NETDEV_RX_CSUM | NETDEV_TX_CSUM, tso = NETDEV_TSO | NETDEV_LRO;
         struct shm_wire *w = calloc(1, sizeof *w);

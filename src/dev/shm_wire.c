@@ -83,7 +83,8 @@ static int file_open(struct shm_wire *w, char *err, size_t err_len)
                 }
                 close(fd);
                 if (rc < 0)
-                        return netdev_fail(err, err_len, rc, "shm:%s: cannot lock %s: %s", w->name, path, strerror(-rc));
+                        return netdev_fail(err, err_len, rc, "shm:%s: cannot lock %s: %s", w->name, path,
+                                           strerror(-rc));
         }
         return netdev_fail(err, err_len, -EBUSY, "shm:%s: %s comes and goes: try again", w->name, path);
 }
@@ -95,7 +96,8 @@ static int map_file(struct shm_wire *w, char *err, size_t err_len)
         if (w->map != MAP_FAILED)
                 return 0;
         w->map = NULL;
-        return netdev_fail(err, err_len, -ENOMEM, "shm:%s: cannot map %zu octets: %s", w->name, w->len, strerror(errno));
+        return netdev_fail(err, err_len, -ENOMEM, "shm:%s: cannot map %zu octets: %s", w->name, w->len,
+                           strerror(errno));
 }
 
 /* Nobody uses the file: make it anew.  Its memory is taken now, because a page

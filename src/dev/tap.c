@@ -161,13 +161,13 @@ static ssize_t read_one(struct netdev_queue *q, struct pkt **out)
         struct tap_queue *tq = q->priv;
         struct vnet_hdr hdr;
         uint8_t beyond;         /* filled only by a frame that fits nowhere */
-        struct iovec iov[4] = {
-                { &hdr, sizeof hdr },
-                { tq->small->data, PKT_SMALL_ROOM },
-                { tq->large ? tq->large->data + PKT_SMALL_ROOM : NULL, tq->large ? PKT_LARGE_ROOM - PKT_SMALL_ROOM : 0 },
-                { &beyond, 1 },
-        };
-        ssize_t n = readv(tq->fd, iov, 4);
+        struct iovec iov[4] = { { &hdr, sizeof hdr }, { tq->small->data, PKT_SMALL_ROOM } };
+        int cnt = 2;
+
+        if (tq->large)
+                iov[cnt++] = (struct iovec){ tq->large->data + PKT_SMALL_ROOM, PKT_LARGE_ROOM - PKT_SMALL_ROOM };
+        iov[cnt++] = (struct iovec){ &beyond, 1 };
+        ssize_t n = readv(tq->fd, iov, cnt);
 
         *out = NULL;
         if (n <= (ssize_t)sizeof hdr)

@@ -87,7 +87,8 @@ static int attach(int fd, const char *name, uint16_t queue_cnt, uint32_t offload
 static int set_mtu(int sock, struct ifreq *ifr, uint32_t mtu, char *err, size_t err_len)
 {
         if (ioctl(sock, SIOCGIFMTU, ifr) < 0)
-                return netdev_fail(err, err_len, -errno, "tap:%s: cannot read the MTU: %s", ifr->ifr_name, strerror(errno));
+                return netdev_fail(err, err_len, -errno, "tap:%s: cannot read the MTU: %s", ifr->ifr_name,
+                                   strerror(errno));
         if (!mtu || (uint32_t)ifr->ifr_mtu == mtu)
                 return 0;
 
@@ -140,8 +141,8 @@ int tap_link_open(struct tap_link *link, const char *name, const struct netdev_c
         *link = (struct tap_link){ 0 };
         if (!netdev_word_ok(name))
                 return netdev_fail(err, err_len, -EINVAL,
-                                   "tap:%s: an interface name has 1 to %d letters, digits, '.', '_' or '-': try tap:mr0",
-                                   name, IFNAMSIZ - 1);
+                                   "tap:%s: an interface name has 1 to %d letters, digits, '.', '_' or '-': "
+                                   "try tap:mr0", name, IFNAMSIZ - 1);
         if (strlen(name) >= IFNAMSIZ)
                 return netdev_fail(err, err_len, -ENAMETOOLONG,
                                    "tap:%s: the name is too long: an interface name has at most %d characters",

@@ -4,7 +4,10 @@
 #include "base/be.h"
 #include "dev/netdev.h"
 
-enum { ETH_TYPE_AT = 12, ETH_TYPE_IP4 = 0x0800, ETH_TYPE_VLAN = 0x8100, TCP_DOFF_AT = 12, TCP_FLAGS_AT = 13, TCP_CWR = 0x80 };
+enum {
+        ETH_TYPE_AT = 12, ETH_TYPE_IP4 = 0x0800, ETH_TYPE_VLAN = 0x8100,
+        TCP_DOFF_AT = 12, TCP_FLAGS_AT = 13, TCP_CWR = 0x80,
+};
 
 bool vnet_parse(struct pkt *p, const struct vnet_hdr *hdr, uint32_t offload)
 {
