@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* sock/sock.h - BSD sockets as Linux has them, over the TCP engine
+ *
+ * Knows descriptors, options, errno, blocking and epoll.  Does not know
+ * segments, timers, addresses of interfaces, threads, or where time comes
+ * from: what it needs of the world is struct sock_env.
+ *
+ * `struct socks` holds the sockets of one shard and is used by one thread at a
+ * time.  Nothing allocates after start.  A socket is 64 octets plus 4 for its
+ * descriptor, its first epoll registration included:
+ *
+ *      fd ─► fdtab ─► struct sock ─► conn or listener of the engine
+ *                        │   └─────► binding of flow/ports.h
+ *                        └─────────► struct sock_ext: only for those who set
+ *                                    an option that the engine does not hold
+ *
+ * All calls take the descriptor and return what the system call returns, with
+ * a negative errno in place of -1 (src/stack/api.c makes errno of it).
+ *
+ * WAITING.  A blocking call is a loop around env.turn(), which runs the shard
+ * until something happened.  A non-blocking call that has nothing to return
+ * runs one turn that does not wait, and looks again, so that a program that
+ * only ever polls its sockets makes progress too.  After sock_epoll_wait() has
+ * reported n events, 2 n such calls go without: who lives by epoll has a turn
+ * with each wait, and should not pay for one with each EAGAIN that ends a
+ * drained socket.
+ */
+#pragma once
+#include "base/slab.h"
+#include "sock/epoll.h"
+#include "sock/fdtab.h"
+#include "tcp/tcp.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+/* What the sockets ask of the shard. */
+struct sock_env {
+        /* May a socket be bound to @addr? */
+        bool (*is_local)(void *arg, const struct ip_addr *addr);
+        /* Our address for packets to @dst.  0 or -ENETUNREACH. */
+        int  (*source_for)(void *arg, const struct ip_addr *dst, struct ip_addr *src);
+        uint64_t (*now_ns)(void *arg);
+        /* One turn of the shard; if nothing happens, sleep until something does
+         * or @deadline_ns (0: do not sleep).  0, or -EINTR when a signal came. */
+        int  (*turn)(void *arg, uint64_t deadline_ns);
+        void *arg;
+};
+
+struct socks_conf {
+        uint32_t max_socks;             /* descriptors, epoll instances included; 1..FDTAB_CAP_MAX */
+        uint32_t fd_base;               /* the first descriptor number; FD_BASE_DEFAULT keeps clear of the kernel's */
+        uint32_t fd_stride;             /* numbers go up by this (shards, rounded up to a power of two)... */
+        uint32_t fd_shard;              /* ...beginning at fd_base + fd_shard */
+        uint32_t somaxconn;             /* most backlog; Linux: 4096 */
+        uint32_t buf_max;               /* most octets for SO_SNDBUF and SO_RCVBUF, before the doubling */
+        bool     huge_pages;
+        struct tcp_opts opts;           /* of a new socket; the same that the engine was given */
+};
+enum { FD_BASE_DEFAULT = 1 << 30, SOMAXCONN_DEFAULT = 4096, SOCK_BUF_MAX_DEFAULT = 16 << 20 };
+/* Everything but max_socks and opts. */
+void socks_conf_default(struct socks_conf *conf);
+
+enum sock_kind {
+        KIND_TCP,                       /* fresh, bound, connecting or connected */
+        KIND_LISTENER,
+        KIND_EPOLL,
+};
+
+/* Linux's SS_*: what connect() thinks of the socket, apart from the TCP state. */
+enum sock_stage { STAGE_UNCONNECTED, STAGE_CONNECTING, STAGE_CONNECTED, STAGE_DISCONNECTING };
+
+enum sock_flag {
+        SOCKF_NONBLOCK     = 1 << 0,
+        SOCKF_CLOEXEC      = 1 << 1,    /* remembered for fcntl(F_GETFD) alone */
+        SOCKF_REUSEADDR    = 1 << 2,
+        SOCKF_REUSEPORT    = 1 << 3,
+        SOCKF_BROADCAST    = 1 << 4,    /* remembered: it means nothing to TCP */
+        SOCKF_SHUT_RD      = 1 << 5,
+        SOCKF_SHUT_WR      = 1 << 6,
+        SOCKF_GOT_FIN      = 1 << 7,    /* Linux's SOCK_DONE: the stream ended well */
+        SOCKF_CORK         = 1 << 8,
+        SOCKF_BIND_NO_PORT = 1 << 9,    /* IP_BIND_ADDRESS_NO_PORT */
+        SOCKF_DEAD         = 1 << 10,   /* an epoll instance without descriptor, see epoll.h */
+};
+
+struct sock {
+        uint8_t  kind;                  /* enum sock_kind */
+        uint8_t  stage;                 /* enum sock_stage; of an epoll instance: instances nested below it */
+        uint16_t flags;                 /* enum sock_flag */
+        uint16_t error;                 /* pending errno, when there is no connection to hold it */
+        uint16_t spare;
+        item_ref items;                 /* first of the registrations of this socket */
+        union {
+                struct {
+                        uint32_t conn;          /* KIND_TCP: connection; KIND_LISTENER: listener; 0: none */
+                        uint32_t binding;       /* 0: none of its own */
+                        uint32_t ext;           /* 0: all defaults */
+                };
+                struct {                        /* KIND_EPOLL */
+                        item_ref head, tail;    /* ready list */
+                        uint32_t watched;       /* items that name this instance */
+                        uint32_t next, prev;    /* all living instances */
+                } ep;
+        };
+        struct epoll_item item;         /* the first registration */
+};
+static_assert(sizeof(struct sock) <= 64, "a socket is one cache line");
+
+/* What few sockets have. */
+struct sock_ext {
+        struct tcp_opts opts;           /* of a socket without connection, if has_opts */
+        struct ip_addr  bind_addr;      /* if has_bind_addr: bound to an address, port still open */
+        uint64_t        rcvtimeo_ns, sndtimeo_ns;       /* 0: for ever */
+        uint32_t        linger_s;
+        uint32_t        rcvlowat;
+        bool            has_opts, has_bind_addr, linger;
+};
+
+struct socks {
+        struct slab       slab;         /* struct sock */
+        struct slab       exts;
+        struct slab       extras;       /* struct epoll_extra */
+        struct fdtab      fds;
+        struct tcp       *tcp;
+        struct sock_env   env;
+        struct socks_conf conf;
+        uint32_t          fd_shift;     /* log2 of the stride */
+        uint32_t          epolls;       /* first living epoll instance */
+        uint64_t          grace;        /* EAGAINs that need no turn, see above */
+};
+
+/* 0; -EINVAL descriptors would not fit into an int; -ENOMEM.  All memory is reserved here. */
+int  socks_init(struct socks *ss, const struct socks_conf *conf, struct tcp *tcp, const struct sock_env *env);
+/* Forgets everything at once; the engine is not told. */
+void socks_fini(struct socks *ss);
+/* Octets of memory that sockets and descriptors have touched so far. */
+uint64_t socks_bytes(const struct socks *ss);
+
+/* The engine had something to say.  Called by the shard for every note with events. */
+void socks_note(struct socks *ss, const struct tcp_note *note);
+
+int sock_open(struct socks *ss, int domain, int type, int protocol);
+int sock_close(struct socks *ss, int fd);
+int sock_bind(struct socks *ss, int fd, const struct sockaddr *sa, socklen_t len);
+int sock_getsockname(struct socks *ss, int fd, struct sockaddr *sa, socklen_t *len);
+int sock_getpeername(struct socks *ss, int fd, struct sockaddr *sa, socklen_t *len);
+int sock_listen(struct socks *ss, int fd, int backlog);
+int sock_accept(struct socks *ss, int fd, struct sockaddr *sa, socklen_t *len, int flags);
+int sock_connect(struct socks *ss, int fd, const struct sockaddr *sa, socklen_t len);
+int sock_shutdown(struct socks *ss, int fd, int how);
+
+/* -EPIPE is for the caller to make a SIGPIPE of, unless MSG_NOSIGNAL. */
+ssize_t sock_send(struct socks *ss, int fd, const void *buf, size_t len, int flags);
+ssize_t sock_sendto(struct socks *ss, int fd, const void *buf, size_t len, int flags, const struct sockaddr *sa,
+                    socklen_t sa_len);
+ssize_t sock_sendmsg(struct socks *ss, int fd, const struct msghdr *msg, int flags);
+ssize_t sock_writev(struct socks *ss, int fd, const struct iovec *iov, int cnt);
+ssize_t sock_recv(struct socks *ss, int fd, void *buf, size_t len, int flags);
+ssize_t sock_recvfrom(struct socks *ss, int fd, void *buf, size_t len, int flags, struct sockaddr *sa,
+                      socklen_t *sa_len);
+ssize_t sock_recvmsg(struct socks *ss, int fd, struct msghdr *msg, int flags);
+ssize_t sock_readv(struct socks *ss, int fd, const struct iovec *iov, int cnt);
+
+int sock_getsockopt(struct socks *ss, int fd, int level, int name, void *val, socklen_t *len);
+int sock_setsockopt(struct socks *ss, int fd, int level, int name, const void *val, socklen_t len);
+int sock_fcntl(struct socks *ss, int fd, int cmd, long arg);
+int sock_ioctl(struct socks *ss, int fd, unsigned long request, void *arg);
+
+struct pollfd;
+/* poll(2) on descriptors of @ss; others are POLLNVAL. */
+int sock_poll(struct socks *ss, struct pollfd *fds, uint64_t cnt, uint64_t timeout_ns);

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* stack/api.c - mr_socket() and its family: sock/ with errno
+ *
+ * Each call goes to the sockets attached to the thread.  Here, and only here,
+ * a negative errno becomes -1 and errno, and EPIPE becomes SIGPIPE.
+ */
+#include "stack/api.h"
+#include "base/units.h"
+#include "sock/sock.h"
+
+#include <millrace/epoll.h>
+#include <millrace/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+
+static _Thread_local struct socks *attached;
+
+struct socks *api_attach(struct socks *ss)
+{
+        struct socks *before = attached;
+        attached = ss;
+        return before;
+}
+
+static ssize_t result(ssize_t rc)
+{
+        if (rc >= 0)
+                return rc;
+        errno = (int)-rc;
+        return -1;
+}
+
+/* The same for calls that send: as the kernel does, to this very thread. */
+static ssize_t sent(ssize_t rc, int flags)
+{
+        if (rc == -EPIPE && !(flags & MSG_NOSIGNAL))
+                pthread_kill(pthread_self(), SIGPIPE);
+        return result(rc);
+}
+
+#define CALL(call)      (attached ? (call) : -ENXIO)
+#define RESULT(call)    result(CALL(call))
+#define RESULT_INT(call) ((int)result(CALL(call)))
+
+/* Of poll(2) and epoll_wait(2): -1 waits for ever. */
+static uint64_t ns_of_ms(int ms) { return ms < 0 ? TIME_NEVER : MS((uint64_t)ms); }
+
+int mr_socket(int domain, int type, int protocol) { return RESULT_INT(sock_open(attached, domain, type, protocol)); }
+int mr_close(int fd) { return RESULT_INT(sock_close(attached, fd)); }
+int mr_listen(int fd, int backlog) { return RESULT_INT(sock_listen(attached, fd, backlog)); }
+int mr_shutdown(int fd, int how) { return RESULT_INT(sock_shutdown(attached, fd, how)); }
+
+int mr_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+        return RESULT_INT(sock_bind(attached, fd, addr, len));
+}
+
+int mr_accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+        return RESULT_INT(sock_accept(attached, fd, addr, len, 0));
+}
+
+int mr_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+        return RESULT_INT(sock_accept(attached, fd, addr, len, flags));
+}
+
+int mr_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+        return RESULT_INT(sock_connect(attached, fd, addr, len));
+}
+
+/* ---- sending and receiving ---- */
+
+ssize_t mr_send(int fd, const void *buf, size_t len, int flags)
+{
+        return sent(CALL(sock_send(attached, fd, buf, len, flags)), flags);
+}
+
+ssize_t mr_sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr, socklen_t addr_len)
+{
+        return sent(CALL(sock_sendto(attached, fd, buf, len, flags, addr, addr_len)), flags);
+}
+
+ssize_t mr_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+        return sent(CALL(sock_sendmsg(attached, fd, msg, flags)), flags);
+}
+
+ssize_t mr_writev(int fd, const struct iovec *iov, int cnt)
+{
+        return sent(CALL(sock_writev(attached, fd, iov, cnt)), 0);
+}
+
+ssize_t mr_write(int fd, const void *buf, size_t len)
+{
+        struct iovec iov = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
+        return mr_writev(fd, &iov, 1);
+}
+
+ssize_t mr_recv(int fd, void *buf, size_t len, int flags)
+{
+        return RESULT(sock_recv(attached, fd, buf, len, flags));
+}
+
+ssize_t mr_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *addr, socklen_t *addr_len)
+{
+        return RESULT(sock_recvfrom(attached, fd, buf, len, flags, addr, addr_len));
+}
+
+ssize_t mr_recvmsg(int fd, struct msghdr *msg, int flags) { return RESULT(sock_recvmsg(attached, fd, msg, flags)); }
+ssize_t mr_readv(int fd, const struct iovec *iov, int cnt) { return RESULT(sock_readv(attached, fd, iov, cnt)); }
+
+ssize_t mr_read(int fd, void *buf, size_t len)
+{
+        struct iovec iov = { .iov_base = buf, .iov_len = len };
+        return mr_readv(fd, &iov, 1);
+}
+
+/* ---- options and names ---- */
+
+int mr_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
+{
+        return RESULT_INT(sock_getsockopt(attached, fd, level, name, val, len));
+}
+
+int mr_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
+{
+        return RESULT_INT(sock_setsockopt(attached, fd, level, name, val, len));
+}
+
+int mr_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+        return RESULT_INT(sock_getsockname(attached, fd, addr, len));
+}
+
+int mr_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+        return RESULT_INT(sock_getpeername(attached, fd, addr, len));
+}
+
+int mr_fcntl(int fd, int cmd, ...)
+{
+        va_list args;
+        long arg = 0;
+
+        va_start(args, cmd);
+        if (cmd == F_SETFL || cmd == F_SETFD)           /* the two that take one: an int, as open(2)'s flags are */
+                arg = va_arg(args, int);
+        va_end(args);
+        return RESULT_INT(sock_fcntl(attached, fd, cmd, arg));
+}
+
+int mr_ioctl(int fd, unsigned long request, ...)
+{
+        va_list args;
+
+        va_start(args, request);
+        void *arg = va_arg(args, void *);
+        va_end(args);
+        return RESULT_INT(sock_ioctl(attached, fd, request, arg));
+}
+
+/* ---- events ---- */
+
+int mr_poll(struct pollfd *fds, nfds_t cnt, int timeout_ms)
+{
+        return RESULT_INT(sock_poll(attached, fds, cnt, ns_of_ms(timeout_ms)));
+}
+
+int mr_epoll_create(int size) { return RESULT_INT(size > 0 ? sock_epoll_create(attached, 0) : -EINVAL); }
+int mr_epoll_create1(int flags) { return RESULT_INT(sock_epoll_create(attached, flags)); }
+
+int mr_epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+        return RESULT_INT(sock_epoll_ctl(attached, epfd, op, fd, event));
+}
+
+int mr_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout_ms)
+{
+        return RESULT_INT(sock_epoll_wait(attached, epfd, events, max, ns_of_ms(timeout_ms)));
+}
+
+int mr_epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *timeout,
+                    const sigset_t *sigmask)
+{
+        uint64_t ns = TIME_NEVER;
+
+        if (sigmask)
+                return RESULT_INT(-EINVAL);
+        if (timeout) {
+                if (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000)
+                        return RESULT_INT(-EINVAL);
+                if ((uint64_t)timeout->tv_sec < TIME_NEVER / SEC(2))
+                        ns = SEC(timeout->tv_sec) + (uint64_t)timeout->tv_nsec;
+        }
+        return RESULT_INT(sock_epoll_wait(attached, epfd, events, max, ns));
+}
