@@ -40,6 +40,7 @@ static int loop_open(struct netdev *dev, const char *where, const struct netdev_
         if (*where)
                 return loop_pair_open(dev, where, conf, err, err_len);
         loop_caps(dev, conf, "loop:");
+        dev->caps.reflects = true;
         return 0;
 }
 

@@ -50,6 +50,7 @@ struct netdev_caps {
         uint16_t burst_best;            /* frames a burst where this back-end is happiest */
         uint32_t offload;               /* enum netdev_offload */
         struct mac_addr mac;            /* the stack's own address on this link */
+        bool     reflects;              /* what is sent comes back: both ends are ours */
 };
 
 struct netdev {

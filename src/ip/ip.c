@@ -105,6 +105,11 @@ int ip_route_add(struct ip *ip, const struct ip_prefix *dst, const struct ip_add
 
 bool ip_is_local(const struct ip *ip, const struct ip_addr *a) { return local_is_ours(local_find(&ip->local, a)); }
 
+uint32_t ip_local_iface(const struct ip *ip, const struct ip_addr *a)
+{
+        return local_at(&ip->local, local_find(&ip->local, a))->iface;
+}
+
 bool ip_is_broadcast(const struct ip *ip, const struct ip_addr *a)
 {
         return local_find(&ip->local, a) == LOCAL_BROADCAST;

@@ -247,6 +247,16 @@ void tcp_abort(struct tcp *t, uint32_t conn, uint64_t now_ns)
         conn_free(t, c);
 }
 
+void tcp_abort_all(struct tcp *t, uint64_t now_ns)
+{
+        for (uint32_t b = 0; b <= t->flows.mask; b++)
+                for (uint32_t i = 0; i < FLOW_BUCKET_SLOTS; i++) {
+                        flow_ref ref = t->flows.bucket[b].ref[i];
+                        if (flow_ref_kind(ref) == FLOW_CONN)
+                                tcp_abort(t, flow_ref_idx(ref), now_ns);
+                }
+}
+
 /* ---- 3.10.6 STATUS ---- */
 
 enum tcp_state tcp_state_of(const struct tcp *t, uint32_t conn) { return (enum tcp_state)conn_at(t, conn)->state; }

@@ -5,6 +5,9 @@
 
 #include <errno.h>
 
+/* One label for each secret that is derived from the shard's seed; the IP layer has its own. */
+enum { SEED_ISN = 0x74637001, SEED_TS, SEED_FLOWS, SEED_PORTS };
+
 const char *const tcp_state_names[TCP_STATE_CNT] = {
         [TCP_CLOSED] = "CLOSED",         [TCP_LISTEN] = "LISTEN",         [TCP_SYN_SENT] = "SYN_SENT",
         [TCP_SYN_RECEIVED] = "SYN_RCVD", [TCP_ESTABLISHED] = "ESTABLISHED", [TCP_FIN_WAIT_1] = "FIN_WAIT_1",
@@ -78,17 +81,17 @@ int tcp_init(struct tcp *t, const struct tcp_conf *conf, const struct tcp_env *e
 {
         *t = (struct tcp){ .conf = *conf, .env = *env, .pool = pool, .counters = counters };
         rnd_seed(&t->rnd, seed[0] ^ seed[3]);
-        t->isn_key = hash_key_derive(seed, 1);
-        t->ts_key = hash_key_derive(seed, 2);
+        t->isn_key = hash_key_derive(seed, SEED_ISN);
+        t->ts_key = hash_key_derive(seed, SEED_TS);
         t->challenge_refill_ns = now_ns;
         t->challenge_tokens = conf->challenge_acks_per_s;
 
         /* A binding is held by each bound socket; one a connection is the most there can be. */
         if (slabs_init(t) < 0 ||
-            flow_table_init(&t->flows, conf->max_conns + conf->max_half + conf->max_wait, hash_key_derive(seed, 3),
+            flow_table_init(&t->flows, conf->max_conns + conf->max_half + conf->max_wait, hash_key_derive(seed, SEED_FLOWS),
                             conf->huge_pages) < 0 ||
             ports_init(&t->ports, conf->max_conns + conf->max_listeners, conf->port_min, conf->port_max,
-                       hash_key_derive(seed, 4)) < 0) {
+                       hash_key_derive(seed, SEED_PORTS)) < 0) {
                 tcp_fini(t);
                 return -ENOMEM;
         }

@@ -235,6 +235,9 @@ void tcp_close(struct tcp *t, uint32_t conn, uint64_t now_ns);
 /* RST now, if the peer knows of us (RFC 9293 3.10.5; SO_LINGER with 0). Owner gone too. */
 void tcp_abort(struct tcp *t, uint32_t conn, uint64_t now_ns);
 
+/* Abort every connection, whoever owns it: the stack is about to stop.  Indices are void afterwards. */
+void tcp_abort_all(struct tcp *t, uint64_t now_ns);
+
 enum tcp_state tcp_state_of(const struct tcp *t, uint32_t conn);
 void     tcp_key_of(const struct tcp *t, uint32_t conn, struct flow_key *key);
 int      tcp_error(const struct tcp *t, uint32_t conn);                /* pending errno (positive) or 0 */

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* stack/shard.c - The loop, and how it idles */
+#include "stack/shard.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* ---- what the layers ask of each other ---- */
+
+static void path_of(void *arg, const struct ip_addr *raddr, struct tcp_path *out)
+{
+        struct shard *sh = arg;
+        struct ip_hop hop;
+        uint32_t iface = 0;
+
+        *out = (struct tcp_path){ .mtu = 576 };         /* RFC 9293 MUST-15: what must work when nothing is known */
+        if (ip_is_local(&sh->ip, raddr))
+                iface = ip_local_iface(&sh->ip, raddr);
+        else if (ip_route_find(&sh->ip, raddr, &hop))
+                iface = hop.iface;
+        else
+                return;
+        uint32_t offload = sh->port[iface].dev->caps.offload;
+        out->mtu = ip_path_mtu(&sh->ip, raddr);
+        out->csum = offload & NETDEV_TX_CSUM;
+        out->tso = offload & NETDEV_TSO;
+}
+
+static bool env_is_local(void *arg, const struct ip_addr *addr)
+{
+        return ip_is_local(&((struct shard *)arg)->ip, addr);
+}
+
+static int env_source_for(void *arg, const struct ip_addr *dst, struct ip_addr *src)
+{
+        return ip_source_for(&((struct shard *)arg)->ip, dst, src);
+}
+
+static uint64_t env_now(void *arg)
+{
+        struct shard *sh = arg;
+        return sh->env.now_ns(sh->env.arg);
+}
+
+static int env_turn(void *arg, uint64_t deadline_ns) { return shard_run(arg, deadline_ns); }
+
+/* ---- start and stop ---- */
+
+int shard_init(struct shard *sh, const struct shard_conf *conf, const struct shard_env *env)
+{
+        struct tcp_env tcp_env = { path_of, sh };
+        struct sock_env sock_env = { env_is_local, env_source_for, env_now, env_turn, sh };
+
+        *sh = (struct shard){ .env = *env, .spin_ns = conf->spin_ns, .never_sleep = conf->never_sleep };
+        sh->now_ns = env->now_ns(env->arg);
+        sh->tcp = calloc(1, tcp_sizeof());
+        if (!sh->tcp)
+                return -ENOMEM;
+        if (pkt_pool_init(&sh->pool, conf->pkts_small, conf->pkts_large, conf->huge_pages) < 0)
+                goto no_pool;
+        if (ip_init(&sh->ip, &conf->ip, &sh->pool, &sh->counters, conf->seed, sh->now_ns) < 0)
+                goto no_ip;
+        if (tcp_init(sh->tcp, &conf->tcp, &tcp_env, &sh->pool, &sh->counters, conf->seed, sh->now_ns) < 0)
+                goto no_tcp;
+        if (socks_init(&sh->socks, &conf->socks, sh->tcp, &sock_env) < 0)
+                goto no_socks;
+        return 0;
+
+no_socks:
+        tcp_fini(sh->tcp);
+no_tcp:
+        ip_fini(&sh->ip);
+no_ip:
+        pkt_pool_fini(&sh->pool);
+no_pool:
+        free(sh->tcp);
+        return -ENOMEM;
+}
+
+void shard_fini(struct shard *sh)
+{
+        socks_fini(&sh->socks);
+        tcp_fini(sh->tcp);
+        for (uint32_t i = sh->port_cnt; i-- > 0;)
+                netdev_queue_close(&sh->port[i].queue);
+        ip_fini(&sh->ip);
+        pkt_pool_fini(&sh->pool);
+        free(sh->tcp);
+}
+
+int shard_port_add(struct shard *sh, struct netdev *dev, uint16_t queue, uint16_t vlan)
+{
+        if (sh->port_cnt == SHARD_PORTS_MAX)
+                return -ENOSPC;
+        struct shard_port *port = &sh->port[sh->port_cnt];
+        int rc = netdev_queue_open(&port->queue, dev, queue, &sh->pool, &sh->counters);
+        if (rc < 0)
+                return rc;
+        uint32_t flags = dev->caps.reflects ? IP_IFACE_REFLECTS : 0;
+        rc = ip_iface_add(&sh->ip, &dev->caps.mac, dev->caps.mtu, vlan, flags);
+        if (rc < 0) {
+                netdev_queue_close(&port->queue);
+                return rc;
+        }
+        ASSERT((uint32_t)rc == sh->port_cnt);           /* ports and interfaces have the same numbers */
+        port->dev = dev;
+        port->stuck_since_ns = 0;
+        sh->port_cnt++;
+        return rc;
+}
+
+uint64_t shard_bytes(const struct shard *sh)
+{
+        return tcp_bytes(sh->tcp) + socks_bytes(&sh->socks);
+}
+
+/* ---- a turn ---- */
+
+static uint32_t run_timers(struct shard *sh)
+{
+        uint32_t budget = TIMERS_MAX, done = 0;
+        struct tcp_note note;
+
+        while (tcp_expire(sh->tcp, sh->now_ns, &budget, &note)) {
+                if (note.events)
+                        socks_note(&sh->socks, &note);
+                done++;
+        }
+        ip_timers(&sh->ip, sh->now_ns, TIMERS_MAX);
+        return done;
+}
+
+uint32_t shard_turn(struct shard *sh)
+{
+        sh->now_ns = sh->env.now_ns(sh->env.arg);
+
+        uint32_t done = shard_rx(sh);
+        done += run_timers(sh);
+        done += shard_tx(sh);
+        count(&sh->counters, CNT_TURNS);
+        if (done) {
+                uint64_t took_ns = sh->env.now_ns(sh->env.arg) - sh->now_ns;
+                uint64_t *max_ns = &sh->counters.cnt[CNT_TURN_NS_MAX];
+                *max_ns = u64_max(*max_ns, took_ns);
+        }
+        return done;
+}
+
+uint64_t shard_next_deadline(const struct shard *sh)
+{
+        uint64_t at = u64_min(tcp_next_deadline(sh->tcp), ip_next_deadline(&sh->ip, sh->now_ns));
+
+        for (uint32_t i = 0; i < sh->port_cnt; i++) {
+                const struct netdev_ops *ops = sh->port[i].dev->ops;
+                if (ops->deadline)
+                        at = u64_min(at, ops->deadline((struct netdev_queue *)(uintptr_t)&sh->port[i].queue));
+                if (sh->ip.tx[i].head)                  /* a device that was full: look again soon */
+                        at = u64_min(at, sh->now_ns + US(100));
+        }
+        if (tcp_send_pending(sh->tcp))                  /* no buffer was free */
+                at = u64_min(at, sh->now_ns + US(100));
+        return at;
+}
+
+/* ---- idling ---- */
+
+/* Sleep on the devices until @until_ns; signals in @mask are let through.  0 or -EINTR. */
+static int sleep_on_devices(struct shard *sh, uint64_t until_ns, const sigset_t *mask)
+{
+        struct pollfd fds[SHARD_PORTS_MAX];
+        bool may_sleep = true;
+        int rc = 0;
+
+        for (uint32_t i = 0; i < sh->port_cnt; i++) {
+                const struct netdev_ops *ops = sh->port[i].dev->ops;
+                fds[i] = (struct pollfd){ .fd = ops->fd ? ops->fd(&sh->port[i].queue) : -1, .events = POLLIN };
+                may_sleep &= fds[i].fd >= 0;
+                if (ops->sleep_begin)
+                        may_sleep &= ops->sleep_begin(&sh->port[i].queue);
+        }
+        uint64_t now = sh->env.now_ns(sh->env.arg);
+        if (may_sleep && now < until_ns) {
+                uint64_t left = until_ns - now;
+                struct timespec ts = { (time_t)(left / SEC(1)), (long)(left % SEC(1)) };
+                count(&sh->counters, CNT_SLEEPS);
+                if (ppoll(fds, sh->port_cnt, until_ns == TIME_NEVER ? NULL : &ts, mask) < 0 && errno == EINTR)
+                        rc = -EINTR;
+        }
+        for (uint32_t i = 0; i < sh->port_cnt; i++) {
+                const struct netdev_ops *ops = sh->port[i].dev->ops;
+                if (ops->sleep_end)
+                        ops->sleep_end(&sh->port[i].queue);
+        }
+        return rc;
+}
+
+/* A signal that came while we span with signals blocked. */
+static bool signal_waits(const sigset_t *mask)
+{
+        sigset_t pending;
+        sigpending(&pending);
+        for (int sig = 1; sig < SIGRTMIN; sig++)
+                if (sigismember(&pending, sig) && !sigismember(mask, sig))
+                        return true;
+        return false;
+}
+
+/* Signals are blocked from here on and let through only inside ppoll(), or the
+ * one that sets a program's "stop" between its last look at it and our sleep
+ * would not wake us. */
+static int idle(struct shard *sh, uint64_t deadline_ns)
+{
+        sigset_t all, mask;
+        uint64_t idle_since_ns = sh->now_ns;
+        int rc = 0;
+
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &mask);
+        for (uint32_t spins = 1; rc == 0 && shard_turn(sh) == 0 && sh->now_ns < deadline_ns; spins++) {
+                if (!sh->never_sleep && sh->now_ns - idle_since_ns >= sh->spin_ns)
+                        rc = sleep_on_devices(sh, u64_min(deadline_ns, shard_next_deadline(sh)), &mask);
+                else if (spins % 64 == 0 && signal_waits(&mask))
+                        rc = -EINTR;
+        }
+        if (rc == 0 && signal_waits(&mask))
+                rc = -EINTR;
+        pthread_sigmask(SIG_SETMASK, &mask, NULL);
+        return rc;
+}
+
+int shard_run(struct shard *sh, uint64_t deadline_ns)
+{
+        if (shard_turn(sh) || deadline_ns <= sh->now_ns)
+                return 0;
+        return idle(sh, deadline_ns);
+}

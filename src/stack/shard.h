@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* stack/shard.h - One core's worth of network stack
+ *
+ * A shard is all that one core needs to serve its connections: one queue of
+ * every device, the IP layer, the TCP engine, the sockets, the packet pools
+ * and the counters.  Shards share nothing that changes, so nothing here locks.
+ *
+ * One turn of the loop
+ *
+ *      now    the clock, read once; all that follows takes it as an argument
+ *      rx     devices -> flows     a burst of each device, in passes (shard_rx.c)
+ *      timer  what has come due    at most TIMERS_MAX
+ *      tx     flows -> devices     everyone who has something to say (shard_tx.c)
+ *
+ * and the application runs between turns: shard_run() is what a blocking call
+ * and epoll_wait() do.  Every step does a bounded amount of work, so a turn
+ * does too; the longest turn ever is counted in TURN_NS_MAX.
+ *
+ * TIME AND CHANCE come from shard_env.  In the simulator both are made up,
+ * which is why a failing run can be repeated from its seed.
+ *
+ * IDLING.  When a turn found nothing to do, shard_run() goes on turning for
+ * spin_ns (packets come in groups, and a sleep costs a wake-up), then sleeps
+ * on the descriptors of the devices until one is readable or something is due.
+ *
+ * WHEN SOMETHING RUNS OUT
+ *
+ *      packet buffers    rx: the device drops, DROP_NO_PKT; out-of-order data is
+ *                        given up first (recvq.c); tx waits for acknowledgments
+ *      half-open         the oldest is given up: DROP_TCP_SYN_FULL
+ *      TIME-WAIT         the oldest ends early: TCP_TW_EVICTED
+ *      connections       the handshake's last ACK is ignored: DROP_TCP_NO_CONN
+ *      room in a device  pulling stops until it takes frames again; a device that
+ *                        takes none for TX_STUCK_NS loses what waits: DROP_TX_FULL
+ *
+ * Not here: protocol rules (tcp/, ip/), BSD semantics (sock/), devices (dev/).
+ */
+#pragma once
+#include "base/counters.h"
+#include "dev/netdev.h"
+#include "ip/ip.h"
+#include "pkt/pkt.h"
+#include "sock/sock.h"
+#include "tcp/tcp.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { SHARD_PORTS_MAX = IP_IFACES, BURST_MAX = 64, TIMERS_MAX = 256 };
+
+/* Where time comes from. */
+struct shard_env {
+        uint64_t (*now_ns)(void *arg);  /* monotonic */
+        void    *arg;
+};
+
+struct shard_conf {
+        struct tcp_conf   tcp;
+        struct ip_conf    ip;
+        struct socks_conf socks;
+        uint32_t          pkts_small, pkts_large;
+        bool              huge_pages;
+        bool              never_sleep;
+        uint64_t          spin_ns;
+        uint64_t          seed[4];
+};
+
+/* One device of the shard, and the interface of ip/ that lives on it (same index). */
+struct shard_port {
+        struct netdev       *dev;
+        struct netdev_queue  queue;
+        uint64_t             stuck_since_ns;    /* it took no frame since; 0: it does */
+};
+
+struct shard {
+        struct shard_env  env;
+        uint64_t          now_ns;               /* of the turn that runs or ran last */
+        uint64_t          spin_ns;
+        bool              never_sleep;
+        struct pkt_pool   pool;
+        struct counters   counters;
+        struct ip         ip;
+        struct tcp       *tcp;
+        struct socks      socks;
+        struct shard_port port[SHARD_PORTS_MAX];
+        uint32_t          port_cnt;
+};
+
+/* 0 or -ENOMEM, with nothing held. */
+int  shard_init(struct shard *sh, const struct shard_conf *conf, const struct shard_env *env);
+/* Closes the queues, not the devices.  Connections are forgotten, not reset: see shard_reset_all(). */
+void shard_fini(struct shard *sh);
+
+/* Use queue @queue of @dev, and make an interface of it.  Returns its number or a negative errno. */
+int  shard_port_add(struct shard *sh, struct netdev *dev, uint16_t queue, uint16_t vlan);
+
+/* One turn.  Returns how much was done; 0: nothing to do. */
+uint32_t shard_turn(struct shard *sh);
+
+/* Turn until something was done or @deadline_ns has passed (0: one turn, no
+ * waiting); spins, then sleeps.  0, or -EINTR when a signal came. */
+int  shard_run(struct shard *sh, uint64_t deadline_ns);
+
+/* Nothing is due before this; TIME_NEVER: nothing at all. */
+uint64_t shard_next_deadline(const struct shard *sh);
+
+/* Octets of memory in use for connections, sockets and tables. */
+uint64_t shard_bytes(const struct shard *sh);
+
+/* The two halves of a turn, in files of their own. */
+uint32_t shard_rx(struct shard *sh);
+uint32_t shard_tx(struct shard *sh);
