@@ -179,7 +179,7 @@ static struct tcp_conn *promote(struct tcp *t, uint32_t idx, const struct flow_k
         slab_give(&t->halves, idx);
 
         c->flags |= TF_IN_ACCEPTQ;
-        c->owner = h.listener;
+        c->accept_next = 0;                             /* nobody owns it yet */
         uint32_t ci = conn_idx(t, c);
         if (l->queue_tail)
                 conn_at(t, l->queue_tail)->accept_next = ci;
