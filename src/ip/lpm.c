@@ -27,19 +27,17 @@ static struct lpm_key key_of(const struct ip_addr *a, uint32_t len)
         return k;
 }
 
-static uint32_t key_hash(struct lpm_key k)
+/* The high bits of a product depend on all bits of its factors. */
+static uint32_t home_of(const struct lpm *m, struct lpm_key k)
 {
-        uint64_t x = k.lo * 0x9e3779b97f4a7c15u ^ (k.hi + k.len) * 0xc2b2ae3d27d4eb4fu;
-        x ^= x >> 32;
-        x *= 0xd6e8feb86659fd93u;
-        return (uint32_t)(x >> 32);
+        return (uint32_t)((k.lo * 0x9e3779b97f4a7c15u ^ (k.hi + k.len) * 0xc2b2ae3d27d4eb4fu) >> m->shift);
 }
 
 /* The slot that holds @k, or the free one where it would go.  At most half of
  * the slots are taken, so the walk ends. */
 static struct lpm_slot *slot_of(const struct lpm *m, struct lpm_key k)
 {
-        for (uint32_t i = key_hash(k);; i++) {
+        for (uint32_t i = home_of(m, k);; i++) {
                 struct lpm_slot *s = &m->slot[i & m->mask];
                 if (!s->value || (s->lo == k.lo && s->hi == k.hi && s->len == k.len))
                         return s;
@@ -56,6 +54,7 @@ static int grow(struct lpm *m)
                 return -ENOMEM;
         m->slot = fresh;
         m->mask = slots - 1;
+        m->shift = 64 - (uint32_t)__builtin_ctz(slots);
         for (uint32_t i = 0; old.slot && i <= old.mask; i++) {
                 const struct lpm_slot *s = &old.slot[i];
                 if (s->value)
@@ -132,7 +131,7 @@ void lpm_del(struct lpm *m, const struct ip_prefix *p)
 
         for (uint32_t i = (gap + 1) & m->mask; m->slot[i].value; i = (i + 1) & m->mask) {
                 const struct lpm_slot *s = &m->slot[i];
-                uint32_t home = key_hash((struct lpm_key){ s->hi, s->lo, s->len });
+                uint32_t home = home_of(m, (struct lpm_key){ s->hi, s->lo, s->len });
                 if (((i - home) & m->mask) >= ((i - gap) & m->mask)) {
                         m->slot[gap] = *s;
                         gap = i;

@@ -30,6 +30,7 @@ struct lpm_slot {
 struct lpm {
         struct lpm_slot *slot;
         uint32_t         mask;          /* slots - 1 */
+        uint32_t         shift;         /* 64 - log2(slots) */
         uint32_t         cnt;
         uint32_t         len_cnt;
         uint8_t          lens[129];     /* lengths in use, longest first */

@@ -122,6 +122,10 @@ TEST(acd_conflict_while_probing)
                         rival(w, "0.0.0.0", "10.77.0.2");
                 EXPECT_EQ(log_lines, 1);
                 EXPECT_EQ(w->cnt.cnt[CNT_ARP_CONFLICTS], 1);
+                rival(w, "10.77.0.2", "10.77.0.9");
+                EXPECT_EQ(w->cnt.cnt[CNT_ARP_CONFLICTS], 2);
+                EXPECT_EQ(log_lines, 1);
+                EXPECT_EQ(frames_ready(w), 0);
                 world_run(w, SEC(59));
                 EXPECT(!usable(w));
                 EXPECT_EQ(frames_ready(w), 0);
