@@ -191,12 +191,11 @@ static void tap_hint(const struct mr_conf_iface *iface)
                 ours, theirs, bits, name_len, tap + 4, name_len, tap + 4);
 }
 
-void cmd_start(const struct cmd *cmd, int argc, char **argv, const struct cmd_opt *opts, struct mr_conf *conf)
+void cmd_up(const struct mr_conf *conf)
 {
         struct sigaction act = { .sa_handler = on_signal };     /* no SA_RESTART: a waiting call ends with EINTR */
         char err[512];
 
-        cmd_begin(cmd, argc, argv, opts, conf);
         if (strcmp(cmd_stats, "none") != 0 && strcmp(cmd_stats, "text") != 0 && strcmp(cmd_stats, "json") != 0)
                 cmd_die("--stats %s: is one of text, json, none", cmd_stats);
         if (mr_start(conf, err, sizeof err) < 0)
@@ -206,6 +205,12 @@ void cmd_start(const struct cmd *cmd, int argc, char **argv, const struct cmd_op
         signal(SIGPIPE, SIG_IGN);
         for (uint32_t i = 0; i < conf->iface_cnt; i++)
                 tap_hint(&conf->ifaces[i]);
+}
+
+void cmd_start(const struct cmd *cmd, int argc, char **argv, const struct cmd_opt *opts, struct mr_conf *conf)
+{
+        cmd_begin(cmd, argc, argv, opts, conf);
+        cmd_up(conf);
 }
 
 int cmd_end(void)

@@ -44,7 +44,10 @@ struct cmd_opt {
  */
 void cmd_begin(const struct cmd *cmd, int argc, char **argv, const struct cmd_opt *opts, struct mr_conf *conf);
 
-/* cmd_begin(), mr_start() and signals: from here on cmd_stopped() tells of SIGINT and SIGTERM. */
+/* mr_start() and signals: from here on cmd_stopped() tells of SIGINT and SIGTERM. */
+void cmd_up(const struct mr_conf *conf);
+
+/* cmd_begin() and cmd_up(). */
 void cmd_start(const struct cmd *cmd, int argc, char **argv, const struct cmd_opt *opts, struct mr_conf *conf);
 
 bool cmd_stopped(void);
@@ -67,4 +70,4 @@ enum { CMD_TEXT_MAX = 32 };
 const char *cmd_bytes_text(char buf[CMD_TEXT_MAX], uint64_t bytes);
 const char *cmd_count_text(char buf[CMD_TEXT_MAX], uint64_t n);
 
-extern const struct cmd cmd_httpd, cmd_echo;
+extern const struct cmd cmd_httpd, cmd_echo, cmd_c10m, cmd_bench;

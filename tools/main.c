@@ -7,6 +7,8 @@
 static const struct cmd *const cmds[] = {
         &cmd_httpd,
         &cmd_echo,
+        &cmd_c10m,
+        &cmd_bench,
         NULL,
 };
 

@@ -124,8 +124,8 @@ struct http_page *http_page_welcome(void)
                 "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Millrace</title>\n"
                 "<style>body{font:18px/1.5 sans-serif;max-width:36em;margin:4em auto;padding:0 1em}</style>\n"
                 "<h1>It runs.</h1>\n"
-                "<p>This page came to you over a TCP/IP stack that lives inside the server's own process:\n"
-                "the kernel of the machine that sent it has never seen this connection.\n"
+                "<p>This page came over a TCP/IP stack that lives inside the server's own process.\n"
+                "On the server's side no socket of the kernel had a part in it.\n"
                 "<p>To serve files, start the server with <code>--root DIR</code>.\n</html>\n";
 
         if (!page)
