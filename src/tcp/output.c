@@ -159,7 +159,7 @@ static struct pkt *send_text(struct tcp *t, struct tcp_conn *c, struct tcp_fligh
         }
         if (len && from + len == f->len)
                 seg.flags |= TCP_PSH;                   /* RFC 9293 SHLD-27: nothing more is queued */
-        if (c->flags & TF_DELACK && len)
+        if (tick_of_ns(now_ns) - c->last_rx <= ticks_from_ns(t->conf.delack_ns))
                 c->flags |= TF_PINGPONG;                /* an answer within the delay: ACKs can ride on answers */
         fill_ack(t, c, &seg, now_ns);
         fill_ts(c, &seg, now_ns);
