@@ -35,8 +35,8 @@ static int fault_open(struct netdev *dev, const char *where, const struct netdev
 {
         const char *inner = netdev_inner_name(where);
         if (!inner)
-                return netdev_fail(err, err_len, -EINVAL, "fault:%s: names no device: write fault:KEY=VALUE,...,DEVICE, "
-                                   "as in fault:loss=1%%,tap:mr0", where);
+                return netdev_fail(err, err_len, -EINVAL, "fault:%s: names no device: write "
+                                   "fault:KEY=VALUE,...,DEVICE, as in fault:loss=1%%,tap:mr0", where);
 
         struct fault *f = calloc(1, sizeof *f);
         if (!f)

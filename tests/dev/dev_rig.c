@@ -157,7 +157,8 @@ void need_netns(void)
 static int packet_socket(const char *ifname)
 {
         struct sockaddr_ll to = {
-                .sll_family = AF_PACKET, .sll_protocol = htons(FRAME_ETH_TYPE), .sll_ifindex = (int)if_nametoindex(ifname),
+                .sll_family = AF_PACKET, .sll_protocol = htons(FRAME_ETH_TYPE),
+                .sll_ifindex = (int)if_nametoindex(ifname),
         };
         int buf = 8 << 20;
         int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, htons(FRAME_ETH_TYPE));

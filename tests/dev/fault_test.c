@@ -48,7 +48,8 @@ TEST(fault_is_its_seed)
         end_close(&e);
         EXPECT_EQ(a, b);
         EXPECT_MEM(seen, again, a * sizeof *seen);
-        uint32_t c = run(&e, "fault:loss=1%,dup=1%,reorder=2%,delay=1ms,jitter=200us,seed=6,loop:", N, US(10), again, 2 * N);
+        uint32_t c = run(&e, "fault:loss=1%,dup=1%,reorder=2%,delay=1ms,jitter=200us,seed=6,loop:", N, US(10),
+                         again, 2 * N);
         end_close(&e);
         EXPECT(c != a || memcmp(seen, again, a * sizeof *seen) != 0);
 }

@@ -123,11 +123,16 @@ TEST(framering_survives_a_hostile_writer)
                 test_note("seed %u", seed);
                 rnd_seed(&rnd, seed);
                 uint32_t span = rnd_below(&rnd, 2) ? RING : 4096;
+                if (seed % 2) {                 /* where reading on would leave the ring */
+                        atomic_store(&r.sh->head, (uint32_t)0 - 16 * (1 + rnd_below(&rnd, 60)));
+                        framering_attach_rx(&r.rx, r.sh, RING);
+                        span = 1024;
+                }
                 for (int i = 0; i < 300; i++) {
                         uint32_t at = (r.rx.pos + rnd_below(&rnd, span)) & (RING - 1) & ~15u;
                         struct record rec = {
                                 .len = rnd_below(&rnd, 3) ? rnd_below(&rnd, 3000) : (uint32_t)rnd_u64(&rnd),
-                                .marks = (uint16_t)(rnd_below(&rnd, 4) ? rnd_below(&rnd, 8) : rnd_u64(&rnd)),
+                                .marks = (uint16_t)(rnd_below(&rnd, 4) ? 0 : rnd_u64(&rnd) >> rnd_below(&rnd, 64)),
                                 .gso_size = (uint16_t)rnd_u64(&rnd),
                                 .csum_start = (uint16_t)rnd_u64(&rnd),
                                 .csum_offset = (uint16_t)rnd_u64(&rnd),
@@ -169,6 +174,9 @@ TEST(framering_survives_a_hostile_reader)
                 atomic_store(&r.sh->tail, (uint32_t)rnd_u64(&rnd));
                 put_one(&r, 22 + rnd_below(&rnd, 1490), i);
         }
+        framering_attach_tx(&r.tx, r.sh, RING);
+        atomic_store(&r.sh->tail, r.tx.pos + 16);       /* ahead of what was sent */
+        EXPECT(!put_one(&r, 100, 1));
         framering_attach_rx(&r.rx, r.sh, RING);
         EXPECT(put_one(&r, 1000, 1));
         EXPECT_EQ(take_all(&r), 1);
@@ -181,24 +189,29 @@ TEST(framering_survives_a_hostile_reader)
  */
 TEST(framering_refuses_untrue_records)
 {
-        static const struct { struct record rec; enum drop why; } try[] = {
-                { { .len = 100, .marks = PKT_CSUM_OK }, DROP_RX_RECORD },
-                { { .len = 100, .marks = PKT_CSUM_PARTIAL, .csum_start = 90, .csum_offset = 9 }, DROP_RX_RECORD },
-                { { .len = 100, .marks = PKT_GSO, .gso_size = 10 }, DROP_RX_RECORD },
-                { { .len = 100, .marks = PKT_GSO | PKT_CSUM_PARTIAL }, DROP_RX_RECORD },
-                { { .len = 1519 }, DROP_RX_OVERSIZE },
-                { { .len = 0 }, DROP_RX_RECORD },
-                { { .len = PKT_LARGE_ROOM + 1 }, DROP_RX_RECORD },
-                { { .len = RECORD_WRAP }, DROP_RX_RECORD },     /* with less in the ring than to its end */
+        static const struct { struct record rec; uint32_t head; enum drop why; } try[] = {
+                { { .len = 100, .marks = PKT_CSUM_OK }, 128, DROP_RX_RECORD },
+                { { .len = 100, .marks = PKT_CSUM_PARTIAL, .csum_start = 90, .csum_offset = 9 }, 128, DROP_RX_RECORD },
+                { { .len = 100, .marks = PKT_GSO, .gso_size = 10 }, 128, DROP_RX_RECORD },
+                { { .len = 100, .marks = PKT_GSO | PKT_CSUM_PARTIAL }, 128, DROP_RX_RECORD },
+                { { .len = 1519 }, 1536, DROP_RX_OVERSIZE },
+                { { .len = 0 }, 16, DROP_RX_RECORD },
+                { { .len = PKT_LARGE_ROOM + 1 }, RING, DROP_RX_RECORD },
+                { { .len = 100 }, 112, DROP_RX_RECORD },                /* more than was published */
+                { { .len = 100 }, 120, DROP_RX_RECORD },                /* an index between records */
+                { { .len = 100 }, RING + 128, DROP_RX_RECORD },         /* more than the ring holds */
+                { { .len = RECORD_WRAP }, 4096, DROP_RX_RECORD },       /* less in the ring than to its end */
         };
 
         for (size_t i = 0; i < ARRAY_LEN(try); i++) {
                 struct ring_rig r;
+                test_note("row %zu", i);
                 ring_open(&r);
                 memcpy(r.sh->data, &try[i].rec, sizeof try[i].rec);
-                atomic_store(&r.sh->head, try[i].rec.len < 2000 ? ALIGN_UP(16 + try[i].rec.len, 16) : 4096);
+                atomic_store(&r.sh->head, try[i].head);
                 EXPECT_EQ(take_all(&r), 0);
                 EXPECT_EQ(r.counters.drop[try[i].why], 1);
+                EXPECT_EQ(atomic_load(&r.sh->tail), try[i].head & ~15u);
                 ring_close(&r);
         }
 }

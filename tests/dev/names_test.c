@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "dev/fault_conf.h"
 #include "tests/dev/dev_rig.h"
 
 #include <errno.h>
@@ -77,8 +78,8 @@ TEST(names_that_are_wrong_say_so)
 TEST(names_with_bad_sizes)
 {
         static const struct { uint32_t mtu; uint16_t queue_cnt; int rc; } try[] = {
-                { 67, 1, -EINVAL }, { 68, 1, 0 }, { 65535, 1, 0 }, { 65536, 1, -EINVAL }, { 0, 1, 0 }, { 0, 0, -EINVAL },
-                { 0, 257, -EINVAL },
+                { 67, 1, -EINVAL }, { 68, 1, 0 }, { 65535, 1, 0 }, { 65536, 1, -EINVAL },
+                { 0, 1, 0 }, { 0, 0, -EINVAL }, { 0, 257, -EINVAL },
         };
         struct netdev *dev;
         char err[400], deep[4000] = "";
@@ -101,7 +102,6 @@ TEST(names_with_bad_sizes)
  * Method: parse and read the fields.
  * Spec:   docs/devices.md
  */
-#include "dev/fault_conf.h"
 TEST(names_fault_values)
 {
         static const char text[] = "loss=0.1%,dup=2,reorder=0.0001%,corrupt=100%,delay=1.5ms,jitter=20us,rate=2.5gbit,"
