@@ -73,8 +73,9 @@ static int parse_prefix(const char *text, struct ip_prefix *out, struct conf_why
 
 static uint32_t host_mask(const struct ip_prefix *p)
 {
-        uint32_t bits = p->len - IP_V4_PREFIX_BITS;
-        return bits == 0 ? UINT32_MAX : (uint32_t)((1ull << (32 - bits)) - 1);
+        if (p->len <= IP_V4_PREFIX_BITS)
+                return UINT32_MAX;
+        return (uint32_t)((1ull << (128 - p->len)) - 1);
 }
 
 static int check_host(const struct ip_prefix *p, const char *text, struct conf_why *why)
@@ -107,7 +108,7 @@ static struct mr_prefix to_public(const struct ip_prefix *p)
 
 static int add_addr(struct mr_conf_iface *iface, const char *text, struct conf_why *why)
 {
-        struct ip_prefix p;
+        struct ip_prefix p = { 0 };
 
         if (parse_prefix(text, &p, why) < 0 || check_host(&p, text, why) < 0)
                 return -EINVAL;
@@ -119,7 +120,7 @@ static int add_addr(struct mr_conf_iface *iface, const char *text, struct conf_w
 
 static int add_local(struct mr_conf_iface *iface, const char *text, struct conf_why *why)
 {
-        struct ip_prefix p;
+        struct ip_prefix p = { 0 };
 
         if (parse_prefix(text, &p, why) < 0 || check_network(&p, text, why) < 0)
                 return -EINVAL;
@@ -139,6 +140,7 @@ static int add_each(struct mr_conf *conf, const char *value, struct conf_why *wh
                 return -EINVAL;
         for (;;) {
                 char item[IP_PREFIX_TEXT_MAX];
+                value += strspn(value, " ");
                 size_t len = strcspn(value, ",");
                 snprintf(item, sizeof item, "%.*s", (int)len, value);
                 int rc = add(iface, item, why);
@@ -221,7 +223,7 @@ static int conf_add_route(struct mr_conf *conf, const char *value, struct conf_w
 {
         const char *comma = strchr(value, ',');
         char text[IP_PREFIX_TEXT_MAX];
-        struct ip_prefix dst;
+        struct ip_prefix dst = { 0 };
 
         if (!comma || (size_t)(comma - value) >= sizeof text)
                 return conf_refuse(why, "a route is NETWORK/LEN,GATEWAY, like 10.64.0.0/16,10.77.0.1");

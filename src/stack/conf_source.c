@@ -59,7 +59,7 @@ static uint32_t edit_distance(const char *a, const char *b)
 
 const char *mr_conf_nearest(const char *name)
 {
-        char plain[NAME_MAX_LEN + 1];
+        char plain[NAME_MAX_LEN + 1] = "";
         size_t len = strlen(name);
         const char *best = NULL;
         uint32_t best_distance = (uint32_t)len / 3 + 1;         /* further than that is no likeness */
@@ -213,7 +213,7 @@ static void env_name(char buf[64], const char *option)
 static int env_check_names(char *err, size_t err_len)
 {
         for (char **e = environ; e && *e; e++) {
-                char name[NAME_MAX_LEN + 1], near_env[64];
+                char name[NAME_MAX_LEN + 1] = "", near_env[64];
                 if (strncmp(*e, env_prefix, sizeof env_prefix - 1) != 0)
                         continue;
                 const char *rest = *e + sizeof env_prefix - 1;

@@ -115,7 +115,7 @@ TEST(conf_addresses_are_checked)
         EXPECT_LT(set("addr", ""), 0);
         EXPECT_LT(set("local", "10.64.0.1/16"), 0);
         EXPECT_EQ(conf.ifaces[0].addr_cnt + conf.ifaces[0].local_cnt, 0);
-        EXPECT_EQ(set("addr", "10.77.0.2/24,10.78.0.1/31,10.79.0.9/32"), 0);
+        EXPECT_EQ(set("addr", "10.77.0.2/24,10.78.0.1/31, 10.79.0.9/32"), 0);
         EXPECT_EQ(set("local", "10.64.0.0/16"), 0);
         EXPECT_EQ(conf.ifaces[0].addr_cnt, 3);
         EXPECT_EQ(conf.ifaces[0].local_cnt, 1);
