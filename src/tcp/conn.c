@@ -138,8 +138,13 @@ ssize_t tcp_send(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t i
         size_t want = 0;
         for (size_t i = 0; i < iov_cnt; i++)
                 want += iov[i].iov_len;
-        if (want == 0)
+        if (want == 0) {                                /* nothing more, but what was held back may go */
+                if (!more && c->flags & TF_MORE) {
+                        c->flags &= ~(uint32_t)TF_MORE;
+                        conn_pull(t, c);
+                }
                 return 0;
+        }
         uint32_t room = send_free(t, c);
         if (room == 0) {
                 c->flags |= TF_WND_FULL;
@@ -160,6 +165,8 @@ ssize_t tcp_send(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t i
         if (was_idle && tick_of_ns(now_ns) - c->last_rx > ticks_from_ns(rto_ns(t, c)))
                 cc_reno.restart(t, c);                  /* RFC 5681 4.1 */
         c->flags = more ? c->flags | TF_MORE : c->flags & ~(uint32_t)TF_MORE;
+        if (!tcp_send_room(t, conn))
+                c->flags |= TF_WND_FULL;                /* whoever asks now hears "no room" */
         conn_pull(t, c);
         return done;
 }
