@@ -216,6 +216,25 @@ TEST(framering_refuses_untrue_records)
         }
 }
 
+/* Goal:   a wrap marker that leads beyond what was published is untrue, even where an old record lies.
+ * Method: an honest frame at the start of the ring, then such a marker behind it.
+ * Spec:   dev/framering.h
+ */
+TEST(framering_refuses_an_early_wrap)
+{
+        struct ring_rig r;
+        struct record wrap = { .len = RECORD_WRAP };
+
+        ring_open(&r);
+        EXPECT(put_one(&r, 100, 1));
+        EXPECT_EQ(take_all(&r), 1);
+        memcpy(r.sh->data + 128, &wrap, sizeof wrap);
+        atomic_store(&r.sh->head, 256);
+        EXPECT_EQ(take_all(&r), 0);
+        EXPECT_EQ(r.counters.drop[DROP_RX_RECORD], 1);
+        ring_close(&r);
+}
+
 enum { THREAD_FRAMES = 200000 };
 
 static void *writer(void *arg)
