@@ -56,9 +56,10 @@ static int run(int argc, char **argv)
                 { 0 },
         };
 
-        cmd_start(&cmd_httpd, argc, argv, opts, &conf);
+        cmd_begin(&cmd_httpd, argc, argv, opts, &conf);
         if (root && !(http.files = http_files_open(root)))
                 cmd_die("--root %s: %s; give a directory that can be read", root, strerror(errno));
+        cmd_up(&conf);
         http_parser_set_max_header_size(HTTP_HEADER_MAX);
         http.listener = cmd_listen((uint16_t)port);
         http.ep = mr_epoll_create1(0);
