@@ -81,6 +81,15 @@ struct pkt *pkt_take(struct pkt_pool *pool, uint32_t len);
 void        pkt_give(struct pkt_pool *pool, struct pkt *p);
 void        pkt_list_give(struct pkt_pool *pool, struct pkt_list *list);
 
+/* Are fewer than 1/@part of the small packets free?  Whoever keeps packets asks before
+ * it takes another, and the more dispensable it is the larger its share must be:
+ * what the last part holds is for packets that pass through, so that the
+ * acknowledgments that free all others can always be received. */
+static inline bool pkt_pool_low(const struct pkt_pool *pool, uint32_t part)
+{
+        return pool->small.cap - pool->small.used <= pool->small.cap / part;
+}
+
 static inline uint8_t *pkt_buf(const struct pkt *p) { return (uint8_t *)(uintptr_t)(p + 1); }
 static inline uint8_t *pkt_end(const struct pkt *p)
 {

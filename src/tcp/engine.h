@@ -194,6 +194,10 @@ struct tcp_listener {
 
 enum { HALF_LEVELS = 8, REPLY_MAX = 1024, TCP_MSS_DEFAULT = 536 /* RFC 9293 MUST-15, IPv4 */ };
 
+/* Shares of the packet pool (see pkt_pool_low()): when free buffers get fewer, first nothing is
+ * kept out of order, then no more is queued to send, then no more to read. */
+enum { POOL_PART_OOO = 4, POOL_PART_SEND = 8, POOL_PART_RECV = 16 };
+
 /* First in, first out, of records linked by next and prev. */
 struct tcp_fifo {
         uint32_t head, tail, cnt;

@@ -220,10 +220,12 @@ static bool small_may_go(const struct tcp_conn *c, const struct tcp_flight *f, u
 }
 
 /* Octets of text for the next segment; 0: none (and *@held: there are, but they must wait). */
-static uint32_t text_len(const struct tcp_conn *c, const struct tcp_flight *f, uint32_t avail, bool *held)
+static uint32_t text_len(const struct tcp *t, const struct tcp_conn *c, const struct tcp_flight *f, uint32_t avail,
+                         bool *held)
 {
         int64_t can = usable(c, f);
-        uint32_t most = c->flags & TF_TX_TSO ? GSO_PAYLOAD_MAX / c->mss * c->mss : c->mss;
+        bool gso = c->flags & TF_TX_TSO && t->pool->large.used < t->pool->large.cap;
+        uint32_t most = gso ? GSO_PAYLOAD_MAX / c->mss * c->mss : c->mss;
         uint32_t len = can <= 0 ? 0 : (uint32_t)u64_min(u64_min((uint64_t)can, most), avail);
 
         *held = false;
@@ -249,7 +251,7 @@ static struct pkt *send_data(struct tcp *t, struct tcp_conn *c, struct tcp_fligh
                 return NULL;                            /* FIN is out too: all is said */
         uint32_t avail = f->len - out;
         bool held, fin = false;
-        uint32_t len = text_len(c, f, avail, &held);
+        uint32_t len = text_len(t, c, f, avail, &held);
 
         if (c->flags & TF_FIN_QUEUED && len == avail)
                 fin = usable(c, f) > len || seq_lt(seq_add(c->snd_nxt, len), f->snd_max);

@@ -15,7 +15,7 @@
 
 #include <errno.h>
 
-enum { OOO_BUFFERS_MIN = 64, POOL_RESERVE = 16 };       /* of the pool, 1/16 is kept for in-order data */
+enum { OOO_BUFFERS_MIN = 64 };
 
 static struct tcp_recvq *recvq_attach(struct tcp *t, struct tcp_conn *c)
 {
@@ -81,10 +81,12 @@ uint32_t recvq_len(const struct tcp *t, const struct tcp_conn *c)
 static tcp_seq pkt_seq(const struct pkt *p) { return seq_of(p->seq); }
 static tcp_seq pkt_seq_end(const struct pkt *p) { return seq_of(p->seq + p->len); }
 
+static bool fits_behind(const struct pkt *tail, const struct pkt *p) { return tail && p->len <= pkt_tailroom(tail); }
+
 /* Copy @p behind @tail if it fits there; then @p is free. */
 static bool coalesce(struct tcp *t, struct pkt *tail, struct pkt *p)
 {
-        if (!tail || p->len > pkt_tailroom(tail))
+        if (!fits_behind(tail, p))
                 return false;
         memcpy(tail->data + tail->len, p->data, p->len);
         tail->len += p->len;
@@ -133,9 +135,8 @@ static void append_ooo(struct tcp *t, struct tcp_conn *c, struct tcp_recvq *q)
 
 static bool ooo_has_room(const struct tcp *t, const struct tcp_conn *c, const struct tcp_recvq *q)
 {
-        const struct slab *s = &t->pool->small;
         return q->ooo_cnt < u32_max(OOO_BUFFERS_MIN, conn_opts(t, c)->rcvbuf / 1024) &&
-               s->cap - s->used > s->cap / POOL_RESERVE;
+               !pkt_pool_low(t->pool, POOL_PART_OOO);
 }
 
 /* Into its place among those kept aside; overlap with earlier arrivals is cut off @p. */
@@ -211,6 +212,9 @@ enum drop recvq_add(struct tcp *t, struct tcp_conn *c, struct pkt *p, tcp_seq se
                         pkt_give(t->pool, p);
                         drop = DROP_TCP_OOO_FULL;
                 }
+        } else if (pkt_pool_low(t->pool, POOL_PART_RECV) && !fits_behind(q->tail, p)) {
+                pkt_give(t->pool, p);
+                drop = DROP_TCP_NO_MEM;
         } else {
                 pkt_pull(p, c->rcv_nxt.raw - seq.raw);
                 append(t, c, q, p);

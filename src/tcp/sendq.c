@@ -43,7 +43,7 @@ static struct pkt *sendq_tail(struct tcp *t, struct tcp_flight *f)
 {
         if (f->tail && pkt_tailroom(f->tail))
                 return f->tail;
-        struct pkt *p = pkt_take(t->pool, 1);
+        struct pkt *p = pkt_pool_low(t->pool, POOL_PART_SEND) ? NULL : pkt_take(t->pool, 1);
         if (!p)
                 return NULL;
         p->data = pkt_buf(p);
