@@ -308,10 +308,17 @@ TEST(contract_of_DEV)
 
         if (!name)
                 test_skip("set DEV=kind:name to hold a device to the contract");
+        /* What is at its other end?  Send a frame and look where it comes out. */
+        enum far_kind far_kind = FAR_NONE;
         REQUIRE(end_open(&a, name, 0, 0) == 0);
         bool twice = end_open(&b, name, 0, 0) == 0;
+        EXPECT(end_send(&a, 100, 1));
+        if (end_drain(&a))
+                far_kind = FAR_SELF;
+        if (twice && end_drain(&b))
+                far_kind = FAR_END;
         if (twice)
                 end_close(&b);
         end_close(&a);
-        contract(name, twice ? FAR_END : FAR_NONE);
+        contract(name, far_kind);
 }
