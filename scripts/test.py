@@ -6,8 +6,8 @@
 
 What is run, each with a line of progress:
   1. the self-registering programs of both builds: unit, dev_contract, sim
-  2. tests/api: one program on the kernel's sockets and on ours, outputs compared
-  3. pytest in tests/build (library, documents) and tests/net (Linux's TCP in network namespaces)
+  2. pytest in tests/build (library, documents), tests/api (one program on the kernel's sockets and on
+     ours, outputs compared) and tests/net (Linux's TCP in network namespaces)
 """
 import os
 import re
@@ -20,7 +20,7 @@ import xml.etree.ElementTree as xml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PROGRAMS = ["unit", "dev_contract", "sim"]
-PYTESTS = ["tests/build", "tests/net"]
+PYTESTS = ["tests/build", "tests/api", "tests/net"]
 STEP_SECONDS_MAX = 500
 SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
 
@@ -100,7 +100,7 @@ def main():
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     build, asan = sys.argv[1], sys.argv[2]
     for directory in (build, asan):
-        for name in PROGRAMS + ["api"]:
+        for name in PROGRAMS:
             if os.path.exists(os.path.join(ROOT, directory, name)):
                 program(os.path.join(directory, name))
     for path in PYTESTS:

@@ -4,10 +4,10 @@
  * Tests register themselves; to add one, make a file *_test.c.  Each test runs
  * in a process of its own, so a crash or a hang (60 s) is one failed test.
  *
- *      build/tests/unit                 run all
- *      build/tests/unit wheel           run those whose name contains "wheel"
- *      build/tests/unit -l              list them
- *      build/tests/unit -1 NAME         run in this process (for gdb)
+ *      build/unit                       run all
+ *      build/unit wheel                 run those whose name contains "wheel"
+ *      build/unit -l                    list them
+ *      build/unit -1 NAME               run in this process (for gdb)
  *
  * A test begins with Goal, Method and Spec.  EXPECT goes on after a failure,
  * REQUIRE ends the test.
