@@ -33,19 +33,19 @@ static bool addrs_overlap(const struct ip_addr *a, const struct ip_addr *b)
         return ip_addr_is_any(a) || ip_addr_is_any(b) || ip_addr_eq(a, b);
 }
 
-static bool conflict(const struct binding *have, const struct ip_addr *addr, uint8_t flags, bool listens)
+static bool conflict(const struct binding *have, const struct ip_addr *addr, uint8_t flags)
 {
         if (!addrs_overlap(&have->addr, addr))
                 return false;
         if (have->flags & flags & BINDING_REUSEPORT)
                 return false;
-        return !(have->flags & flags & BINDING_REUSEADDR) || have->listener || listens;
+        return !(have->flags & flags & BINDING_REUSEADDR) || have->listener;
 }
 
 static bool can_bind(const struct ports *p, const struct ip_addr *addr, uint16_t port, uint8_t flags)
 {
         for (uint32_t i = p->chain[port]; i; i = ports_binding(p, i)->next)
-                if (conflict(ports_binding(p, i), addr, flags, false))
+                if (conflict(ports_binding(p, i), addr, flags))
                         return false;
         return p->chain[port] || p->users[port] == 0 || (flags & (BINDING_REUSEADDR | BINDING_REUSEPORT));
 }
@@ -109,7 +109,7 @@ int ports_listen(struct ports *p, uint32_t idx, uint32_t listener)
 {
         struct binding *b = ports_binding(p, idx);
         for (uint32_t i = p->chain[b->port]; i; i = ports_binding(p, i)->next)
-                if (i != idx && conflict(ports_binding(p, i), &b->addr, b->flags, true))
+                if (i != idx && conflict(ports_binding(p, i), &b->addr, b->flags))
                         return -EADDRINUSE;
         b->listener = listener;
         return 0;

@@ -5,7 +5,8 @@
  * a chain; conflicts follow Linux: two claims on one port conflict when their
  * addresses are equal or one is "any", unless
  *   - both said SO_REUSEPORT, or
- *   - both said SO_REUSEADDR and neither listens.
+ *   - both said SO_REUSEADDR and the one that is there does not listen (so of
+ *     several such claims the first to listen has the port).
  * Connections that a listener accepted hold no binding, but they count as
  * users of the port: without SO_REUSEADDR it cannot be bound while they (or
  * their TIME-WAITs) live.
