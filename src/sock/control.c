@@ -71,9 +71,7 @@ int sock_ioctl(struct socks *ss, int fd, unsigned long request, void *arg)
         case FIONREAD:
         case SIOCOUTQ:
         case SIOCOUTQNSD:
-                if (s->kind == KIND_EPOLL)
-                        return -ENOTTY;
-                if (s->kind == KIND_LISTENER)
+                if (s->kind != KIND_TCP)
                         return -EINVAL;
                 if (!arg)
                         return -EFAULT;

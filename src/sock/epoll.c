@@ -339,13 +339,13 @@ int sock_epoll_wait(struct socks *ss, int epfd, struct epoll_event *evs, int max
 {
         struct sock_wait w = { .timeo_ns = timeout_ns };
 
+        uint32_t ep = sock_of_fd(ss, epfd);
+        if (!ep)
+                return -EBADF;
         if (max <= 0 || max > (int)(INT32_MAX / sizeof *evs))
                 return -EINVAL;
         if (!evs)
                 return -EFAULT;
-        uint32_t ep = sock_of_fd(ss, epfd);
-        if (!ep)
-                return -EBADF;
         if (sock_at(ss, ep)->kind != KIND_EPOLL)
                 return -EINVAL;
 

@@ -78,7 +78,7 @@ int sock_open(struct socks *ss, int domain, int type, int protocol)
                 return -EINVAL;
         if (domain != AF_INET)
                 return -EAFNOSUPPORT;
-        if (type == 0 || type > SOCK_PACKET)
+        if (type > SOCK_PACKET)
                 return -EINVAL;
         if (protocol < 0 || protocol >= IPPROTO_MAX)
                 return -EINVAL;
