@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* ip/ip.c - Start and stop, configuration, timers */
 #include "ip/ip_priv.h"
+#include "wire/icmp.h"
 #include "wire/ip4.h"
 
 #include <errno.h>
@@ -185,35 +186,36 @@ int ip_source_for(const struct ip *ip, const struct ip_addr *dst, struct ip_addr
         return -EADDRNOTAVAIL;
 }
 
-static void failure_note(struct ip *ip, const struct ip_addr *dst)
+/* The packet, from its IP header on, that found no neighbour. */
+static void failure_note(struct ip *ip, const struct pkt *p)
 {
-        if (ip->failure_cnt == IP_FAILURES)
-                return;                 /* the shard will learn by its own timeouts */
-        ip->failure[(ip->failure_head + ip->failure_cnt++) % IP_FAILURES] = *dst;
+        struct icmp_quote q;
+
+        if (icmp_quote_parse(&q, p->data, p->len) != DROP_NONE || q.proto != IP_PROTO_TCP || !q.has_l4 ||
+            ip->failure_cnt == IP_FAILURES)
+                return;                 /* the flow will learn by its own timeouts */
+        ip->failure[(ip->failure_head + ip->failure_cnt++) % IP_FAILURES] = (struct ip_icmp_error){
+                .local = q.src, .remote = q.dst, .local_port = q.src_port, .remote_port = q.dst_port, .seq = q.seq,
+                .type = ICMP_UNREACHABLE, .code = ICMP_UNREACHABLE_HOST,
+        };
 }
 
-bool ip_next_failure(struct ip *ip, struct ip_addr *dst)
+bool ip_next_failure(struct ip *ip, struct ip_icmp_error *out)
 {
         if (!ip->failure_cnt)
                 return false;
-        *dst = ip->failure[ip->failure_head];
+        *out = ip->failure[ip->failure_head];
         ip->failure_head = (ip->failure_head + 1) % IP_FAILURES;
         ip->failure_cnt--;
         return true;
 }
 
-/* Tell for whom the packets were that waited for @n. */
+/* Tell whose the packets were that waited for @n. */
 static void neigh_failed(struct ip *ip, struct neigh *n)
 {
-        struct ip_addr last = { 0 };
-
         count(ip->counters, CNT_NEIGH_FAILED);
-        for (const struct pkt *p = n->queue.head; p; p = p->next) {
-                struct ip_addr dst = ip_addr_v4(be32_at(p->data + offsetof(struct ip4_wire, dst)));
-                if (!ip_addr_eq(&dst, &last))
-                        failure_note(ip, &dst);
-                last = dst;
-        }
+        for (const struct pkt *p = n->queue.head; p; p = p->next)
+                failure_note(ip, p);
         neigh_forget(&ip->neigh, n, DROP_NEIGH_FAILED);
 }
 

@@ -67,6 +67,17 @@ struct ip_dst {
         uint8_t         iface;
 };
 
+/* What an ICMP error claims about a TCP segment that we sent.  The port numbers
+ * and seq are to be matched against the flow before anything is believed, and
+ * the shard counts: CNT_ICMP_ERRORS_RCVD, or DROP_ICMP_NO_FLOW (RFC 5927 4.1). */
+struct ip_icmp_error {
+        struct ip_addr local, remote;   /* source and destination of our segment */
+        uint16_t       local_port, remote_port;
+        tcp_seq        seq;
+        uint8_t        type, code;      /* ICMP_UNREACHABLE, ICMP_TIME_EXCEEDED, ICMP_PARAM_PROBLEM */
+        uint16_t       mtu;             /* with ICMP_UNREACHABLE_FRAG_NEEDED; 0: the router didn't say */
+};
+
 struct ip {
         struct ip_conf     conf;
         struct pkt_pool   *pool;
@@ -84,7 +95,7 @@ struct ip {
         uint64_t           now_ns;              /* of the step that runs, or ran last */
         bool               conflict_logged;     /* conflict_logged_ns is true */
         uint64_t           conflict_logged_ns;
-        struct ip_addr     failure[IP_FAILURES];        /* ring, see ip_next_failure() */
+        struct ip_icmp_error failure[IP_FAILURES];      /* ring, see ip_next_failure() */
         uint32_t           failure_head, failure_cnt;
 };
 
@@ -173,17 +184,6 @@ enum ip_rx_kind {
         IP_RX_ICMP_ERROR,               /* the packet is gone, icmp tells what it said */
 };
 
-/* What an ICMP error claims about a TCP segment that we sent.  The port numbers
- * and seq are to be matched against the flow before anything is believed, and
- * the shard counts: CNT_ICMP_ERRORS_RCVD, or DROP_ICMP_NO_FLOW (RFC 5927 4.1). */
-struct ip_icmp_error {
-        struct ip_addr local, remote;   /* source and destination of our segment */
-        uint16_t       local_port, remote_port;
-        tcp_seq        seq;
-        uint8_t        type, code;      /* ICMP_UNREACHABLE, ICMP_TIME_EXCEEDED, ICMP_PARAM_PROBLEM */
-        uint16_t       mtu;             /* with ICMP_UNREACHABLE_FRAG_NEEDED; 0: the router didn't say */
-};
-
 struct ip_rx {
         uint8_t              kind;      /* enum ip_rx_kind */
         uint8_t              proto;
@@ -248,9 +248,10 @@ bool ip_icmp_unreachable(struct ip *ip, const struct pkt *p, const struct ip_rx 
  * once a round trip; it costs a look-up. */
 void ip_neigh_confirm(struct ip *ip, const struct ip_addr *addr, uint64_t now_ns);
 
-/* A destination that packets waited for in vain (its neighbour did not answer).
- * False: no more.  At most IP_FAILURES are remembered. */
-bool ip_next_failure(struct ip *ip, struct ip_addr *dst);
+/* A TCP segment that waited in vain for its neighbour to answer, told as the
+ * host-unreachable error that a router would have sent (RFC 1122 2.4).  False: no
+ * more.  At most IP_FAILURES are remembered. */
+bool ip_next_failure(struct ip *ip, struct ip_icmp_error *out);
 
 /**
  * ip_timers() - Do what is due: requests, announcements, ageing

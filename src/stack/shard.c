@@ -130,6 +130,7 @@ static uint32_t run_timers(struct shard *sh)
                 done++;
         }
         ip_timers(&sh->ip, sh->now_ns, TIMERS_MAX);
+        shard_take_failures(sh);
         return done;
 }
 

@@ -110,3 +110,5 @@ uint64_t shard_bytes(const struct shard *sh);
 /* The two halves of a turn, in files of their own. */
 uint32_t shard_rx(struct shard *sh);
 uint32_t shard_tx(struct shard *sh);
+/* Tell connections that their neighbour did not answer. */
+void     shard_take_failures(struct shard *sh);

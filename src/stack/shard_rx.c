@@ -85,6 +85,13 @@ static void take_icmp(struct shard *sh, const struct ip_icmp_error *e)
         tell(sh, &note);
 }
 
+void shard_take_failures(struct shard *sh)
+{
+        struct ip_icmp_error lost;
+        while (ip_next_failure(&sh->ip, &lost))
+                take_icmp(sh, &lost);
+}
+
 /* Pass 1 for one frame.  True: a TCP segment for the next passes. */
 static bool classify(struct shard *sh, struct pkt *p, struct rx_seg *out)
 {
@@ -128,8 +135,12 @@ static uint32_t rx_port(struct shard *sh, uint32_t index)
         for (uint32_t i = 0; i < seg_cnt; i++) {
                 struct rx_seg *s = &segs[i];
                 struct tcp_note note;
-                count_drop(&sh->counters, tcp_input(sh->tcp, s->p, &s->seg, &s->key, s->hash, sh->now_ns, &note));
+                enum drop why = tcp_input(sh->tcp, s->p, &s->seg, &s->key, s->hash, sh->now_ns, &note);
+                count_drop(&sh->counters, why);
                 tell(sh, &note);
+                /* RFC 1122 2.3.2.1: progress shows that the neighbour lives; one a burst is told often enough. */
+                if (i == 0 && why == DROP_NONE && s->seg.flags & TCP_ACK)
+                        ip_neigh_confirm(&sh->ip, &s->key.raddr, sh->now_ns);
         }
         return cnt;
 }

@@ -65,7 +65,8 @@ TEST(hostile_frames)
         conf.arp_per_s = 50;
         struct world *w = world_new(&conf);
         struct ip_prefix all = P("0.0.0.0/0"), whole = P("10.64.0.0/16");
-        struct ip_addr gw = A("10.77.0.1"), lost;
+        struct ip_addr gw = A("10.77.0.1");
+        struct ip_icmp_error lost;
 
         log_set_level(LOG_ERROR);
         REQUIRE(ip_route_add(&w->ip, &all, &gw, 0) == 0);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/ip/ip_world.h"
+#include "wire/icmp.h"
 
 static struct frame f;
 
@@ -66,7 +67,7 @@ TEST(neigh_queue_keeps_the_newest)
 }
 
 /* Goal:   a silent neighbour is asked three times, a second apart, then its packets
- *         are given up and the shard learns for whom they were.
+ *         are given up and the shard learns whose they were.
  * Method: packets through a gateway to two destinations, and time.
  * Spec:   RFC 1122 2.3.2.1, 2.4; ip/ip.h, ip_next_failure()
  */
@@ -74,7 +75,8 @@ TEST(neigh_failure_is_told)
 {
         struct world *w = world_new(NULL);
         struct ip_prefix all = P("0.0.0.0/0");
-        struct ip_addr gw = A("10.77.0.1"), dst, a = A("8.8.8.8"), b = A("9.9.9.9");
+        struct ip_addr gw = A("10.77.0.1"), a = A("8.8.8.8"), b = A("9.9.9.9");
+        struct ip_icmp_error lost;
         uint32_t asked = 0;
 
         EXPECT_EQ(ip_route_add(&w->ip, &all, &gw, 0), 0);
@@ -89,13 +91,14 @@ TEST(neigh_failure_is_told)
                 }
                 EXPECT_EQ(asked, 1 + (tenth + 1) / 10);
         }
-        EXPECT(!ip_next_failure(&w->ip, &dst));
+        EXPECT(!ip_next_failure(&w->ip, &lost));
         world_run(w, MS(200));
         EXPECT_EQ(asked, 3);
         EXPECT_EQ(frames_ready(w), 0);
-        EXPECT(ip_next_failure(&w->ip, &dst) && ip_addr_eq(&dst, &a));
-        EXPECT(ip_next_failure(&w->ip, &dst) && ip_addr_eq(&dst, &b));
-        EXPECT(!ip_next_failure(&w->ip, &dst));
+        EXPECT(ip_next_failure(&w->ip, &lost) && ip_addr_eq(&lost.remote, &a) && lost.type == ICMP_UNREACHABLE);
+        EXPECT(ip_next_failure(&w->ip, &lost) && ip_addr_eq(&lost.remote, &a));
+        EXPECT(ip_next_failure(&w->ip, &lost) && ip_addr_eq(&lost.remote, &b) && lost.code == ICMP_UNREACHABLE_HOST);
+        EXPECT(!ip_next_failure(&w->ip, &lost));
         EXPECT_EQ(w->cnt.drop[DROP_NEIGH_FAILED], 3);
         EXPECT_EQ(w->cnt.cnt[CNT_NEIGH_FAILED], 1);
         EXPECT_EQ(w->ip.neigh.slab.used, 0);
@@ -113,7 +116,7 @@ TEST(neigh_failure_is_told)
 TEST(neigh_failures_are_bounded)
 {
         struct world *w = world_new(NULL);
-        struct ip_addr dst;
+        struct ip_icmp_error lost;
         uint32_t told = 0;
         char text[32];
 
@@ -123,7 +126,7 @@ TEST(neigh_failures_are_bounded)
         }
         world_hush(w);
         world_run(w, SEC(4));
-        while (ip_next_failure(&w->ip, &dst))
+        while (ip_next_failure(&w->ip, &lost))
                 told++;
         EXPECT_EQ(told, IP_FAILURES);
         EXPECT_EQ(w->cnt.cnt[CNT_NEIGH_FAILED], 200);
