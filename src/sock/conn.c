@@ -226,26 +226,23 @@ static int accept_one(struct socks *ss, struct sock *s, struct sockaddr *sa, soc
 int sock_accept(struct socks *ss, int fd, struct sockaddr *sa, socklen_t *len, int flags)
 {
         struct sock *s;
-        struct sock_wait w;
-        bool first = true;
 
         if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
                 return -EINVAL;
-        for (;;) {
-                int rc = sock_get(ss, fd, &s);
-                if (rc < 0)
-                        return rc;
+        int rc = sock_get(ss, fd, &s);
+        if (rc < 0)
+                return rc;
+        struct sock_wait w = sock_wait_of(ss, s, SOCK_DIR_RCV, false);
+        while (rc == 0) {
                 if (s->kind != KIND_LISTENER)
                         return -EINVAL;
                 if (tcp_accept_queue_len(ss->tcp, s->conn))
                         return accept_one(ss, s, sa, len, flags);
-                if (first)
-                        w = sock_wait_of(ss, s, SOCK_DIR_RCV, false);
-                first = false;
                 rc = sock_wait(ss, &w);
-                if (rc < 0)
-                        return rc;
+                if (rc == 0)
+                        rc = sock_get(ss, fd, &s);
         }
+        return rc;
 }
 
 /* What is left of the two directions. */
@@ -300,9 +297,9 @@ int sock_shutdown(struct socks *ss, int fd, int how)
 /* SO_LINGER: wait until the peer has everything, our FIN included. */
 static void linger(struct socks *ss, uint32_t conn, uint32_t linger_s)
 {
-        uint64_t deadline_ns = sock_now(ss) + SEC(linger_s);
-
         tcp_shutdown_send(ss->tcp, conn, sock_now(ss));
+        ss->env.turn(ss->env.arg, 0);
+        uint64_t deadline_ns = sock_now(ss) + SEC(linger_s);
         while (sock_now(ss) < deadline_ns) {
                 enum tcp_state state = tcp_state_of(ss->tcp, conn);
                 if (state != TCP_FIN_WAIT_1 && state != TCP_CLOSING && state != TCP_LAST_ACK)

@@ -6,11 +6,6 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
-static void set_flag(struct sock *s, uint16_t flag, bool on)
-{
-        s->flags = (uint16_t)(on ? s->flags | flag : s->flags & ~flag);
-}
-
 int sock_fcntl(struct socks *ss, int fd, int cmd, long arg)
 {
         uint32_t idx = sock_of_fd(ss, fd);
@@ -22,12 +17,12 @@ int sock_fcntl(struct socks *ss, int fd, int cmd, long arg)
         case F_GETFL:
                 return O_RDWR | (s->flags & SOCKF_NONBLOCK ? O_NONBLOCK : 0);
         case F_SETFL:                           /* the access mode and flags that mean nothing here are ignored */
-                set_flag(s, SOCKF_NONBLOCK, arg & O_NONBLOCK);
+                sock_flag_set(s, SOCKF_NONBLOCK, arg & O_NONBLOCK);
                 return 0;
         case F_GETFD:
                 return s->flags & SOCKF_CLOEXEC ? FD_CLOEXEC : 0;
         case F_SETFD:
-                set_flag(s, SOCKF_CLOEXEC, arg & FD_CLOEXEC);
+                sock_flag_set(s, SOCKF_CLOEXEC, arg & FD_CLOEXEC);
                 return 0;
         default:
                 return -EINVAL;
@@ -62,11 +57,11 @@ int sock_ioctl(struct socks *ss, int fd, unsigned long request, void *arg)
         case FIONBIO:
                 if (!arg)
                         return -EFAULT;
-                set_flag(s, SOCKF_NONBLOCK, *(const int *)arg);
+                sock_flag_set(s, SOCKF_NONBLOCK, *(const int *)arg);
                 return 0;
         case FIOCLEX:
         case FIONCLEX:
-                set_flag(s, SOCKF_CLOEXEC, request == FIOCLEX);
+                sock_flag_set(s, SOCKF_CLOEXEC, request == FIOCLEX);
                 return 0;
         case FIONREAD:
         case SIOCOUTQ:

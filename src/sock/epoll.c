@@ -337,7 +337,7 @@ static int collect(struct socks *ss, struct sock *ep, struct epoll_event *evs, i
 
 int sock_epoll_wait(struct socks *ss, int epfd, struct epoll_event *evs, int max, uint64_t timeout_ns)
 {
-        struct sock_wait w = { .timeo_ns = timeout_ns };
+        struct sock_wait w = { .timeo_ns = timeout_ns, .turned = true };
 
         uint32_t ep = sock_of_fd(ss, epfd);
         if (!ep)
@@ -349,17 +349,17 @@ int sock_epoll_wait(struct socks *ss, int epfd, struct epoll_event *evs, int max
         if (sock_at(ss, ep)->kind != KIND_EPOLL)
                 return -EINVAL;
 
-        int rc = ss->env.turn(ss->env.arg, 0);
+        ss->env.turn(ss->env.arg, 0);
         for (;;) {
-                int cnt = sock_of_fd(ss, epfd) == ep ? collect(ss, sock_at(ss, ep), evs, max) : -EBADF;
-                if (cnt) {
-                        ss->grace = 2 * (uint64_t)(cnt > 0 ? cnt : 0);
+                int cnt = collect(ss, sock_at(ss, ep), evs, max);
+                if (cnt)
+                        ss->grace = 2 * (uint64_t)cnt;
+                if (cnt || timeout_ns == 0)
                         return cnt;
-                }
+                int rc = sock_wait(ss, &w);
                 if (rc < 0)
                         return rc == -EAGAIN ? 0 : rc;
-                if (timeout_ns == 0)
-                        return 0;
-                rc = sock_wait(ss, &w);
+                if (sock_of_fd(ss, epfd) != ep)         /* closed meanwhile, by a signal handler say */
+                        return -EBADF;
         }
 }

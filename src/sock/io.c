@@ -18,6 +18,18 @@ struct io_iter {
         size_t              left;       /* octets in all */
 };
 
+static void io_iter_advance(struct io_iter *it, size_t n)
+{
+        it->left -= n;
+        n += it->skip;
+        while (it->cnt && n >= it->iov[0].iov_len) {
+                n -= it->iov[0].iov_len;
+                it->iov++;
+                it->cnt--;
+        }
+        it->skip = n;
+}
+
 /* 0; -EINVAL the lengths are too much in all; -EFAULT. */
 static int io_iter_init(struct io_iter *it, const struct iovec *iov, size_t cnt)
 {
@@ -31,6 +43,7 @@ static int io_iter_init(struct io_iter *it, const struct iovec *iov, size_t cnt)
                         return -EFAULT;
                 it->left += iov[i].iov_len;
         }
+        io_iter_advance(it, 0);                 /* never begins with an empty one */
         return 0;
 }
 
@@ -45,18 +58,6 @@ static size_t io_iter_window(const struct io_iter *it, struct iovec win[IO_WINDO
                 win[0].iov_len -= it->skip;
         }
         return cnt;
-}
-
-static void io_iter_advance(struct io_iter *it, size_t n)
-{
-        it->left -= n;
-        n += it->skip;
-        while (it->cnt && n >= it->iov[0].iov_len) {
-                n -= it->iov[0].iov_len;
-                it->iov++;
-                it->cnt--;
-        }
-        it->skip = n;
 }
 
 /* ---- sending ---- */
@@ -80,34 +81,33 @@ static ssize_t send_try(struct socks *ss, struct sock *s, const struct io_iter *
 
 static ssize_t io_send(struct socks *ss, int fd, struct io_iter *it, int flags)
 {
-        struct sock_wait w;
         struct sock *s;
         size_t sent = 0;
-        ssize_t n;
 
+        ssize_t n = sock_get(ss, fd, &s);
+        if (n < 0)
+                return n;
         if (flags & MSG_OOB)
                 return -EOPNOTSUPP;             /* urgent data are received in line, and not sent (RFC 6093) */
-        for (bool first = true;; first = false) {
-                n = sock_get(ss, fd, &s);
-                if (n < 0)
-                        break;
-                if (first)
-                        w = sock_wait_of(ss, s, SOCK_DIR_SND, flags & MSG_DONTWAIT);
+        struct sock_wait w = sock_wait_of(ss, s, SOCK_DIR_SND, flags & MSG_DONTWAIT);
+        for (;;) {
                 n = send_try(ss, s, it, (flags & MSG_MORE) || (s->flags & SOCKF_CORK));
                 if (n >= 0) {
                         sent += (size_t)n;
                         io_iter_advance(it, (size_t)n);
                         if (it->left == 0)
-                                break;
-                } else if (n != -EAGAIN || (sent && w.nonblock)) {
-                        break;
-                } else {
-                        n = sock_wait(ss, &w);
-                        if (n < 0)
-                                break;
+                                return (ssize_t)sent;
+                        continue;
                 }
+                if (n == -EAGAIN && !(sent && w.nonblock)) {
+                        n = sock_wait(ss, &w);
+                        if (n == 0)
+                                n = sock_get(ss, fd, &s);
+                        if (n == 0)
+                                continue;
+                }
+                return sent ? (ssize_t)sent : n;
         }
-        return sent || n >= 0 ? (ssize_t)sent : n;
 }
 
 /* ---- receiving ---- */
@@ -134,105 +134,108 @@ static bool recv_is_over(const struct socks *ss, const struct sock *s)
                tcp_recv_eof(ss->tcp, s->conn) || tcp_error(ss->tcp, s->conn);
 }
 
-static ssize_t recv_take(struct socks *ss, struct sock *s, const struct io_iter *it, int flags)
+/* A call that receives, on its way. */
+struct io_recv {
+        struct io_iter it;
+        int            flags;
+        size_t         enough;          /* octets that end the waiting */
+        size_t         got;
+};
+
+static ssize_t recv_take(struct socks *ss, struct sock *s, const struct io_recv *r)
 {
         struct iovec win[IO_WINDOW];
+        bool peek = r->flags & MSG_PEEK;
 
-        if (flags & MSG_TRUNC)
-                return tcp_recv(ss->tcp, s->conn, NULL, 0, it->left, flags & MSG_PEEK, sock_now(ss));
-        size_t cnt = io_iter_window(it, win);
-        return tcp_recv(ss->tcp, s->conn, win, cnt, 0, flags & MSG_PEEK, sock_now(ss));
+        if (r->flags & MSG_TRUNC)
+                return tcp_recv(ss->tcp, s->conn, NULL, 0, r->it.left, peek, sock_now(ss));
+        size_t cnt = io_iter_window(&r->it, win);
+        return tcp_recv(ss->tcp, s->conn, win, cnt, 0, peek, sock_now(ss));
 }
 
-/* @enough: the call would be content with so many octets (only MSG_PEEK asks: it can't come again for the rest). */
-static ssize_t recv_try(struct socks *ss, struct sock *s, const struct io_iter *it, int flags, size_t enough)
+/* Take what is queued.  The result of the call; -EAGAIN if it should wait for (more). */
+static ssize_t recv_step(struct socks *ss, struct sock *s, struct io_recv *r)
 {
-        uint32_t avail;
+        ssize_t n = 1;
 
         if (s->kind == KIND_LISTENER)
                 return -ENOTCONN;
-        avail = s->conn ? tcp_recv_avail(ss->tcp, s->conn) : 0;
-        if (avail == 0)
+        uint32_t avail = s->conn ? tcp_recv_avail(ss->tcp, s->conn) : 0;
+        if (r->flags & MSG_PEEK && avail && avail < r->enough && !recv_is_over(ss, s))
+                return -EAGAIN;                 /* a peek can't come again for the rest */
+        if (avail && r->it.left == 0)
+                return 0;
+        while (n > 0 && r->it.left && s->conn && tcp_recv_avail(ss->tcp, s->conn)) {
+                n = recv_take(ss, s, r);
+                if (n > 0) {
+                        r->got += (size_t)n;
+                        io_iter_advance(&r->it, (size_t)n);
+                }
+                if (r->flags & MSG_PEEK)
+                        break;
+        }
+        if (r->got == 0)
                 return recv_empty(ss, s);
-        if ((flags & MSG_PEEK) && avail < enough && !recv_is_over(ss, s))
-                return -EAGAIN;
-        return it->left ? recv_take(ss, s, it, flags) : 0;
+        return r->got >= r->enough || recv_is_over(ss, s) ? (ssize_t)r->got : -EAGAIN;
 }
 
-static ssize_t io_recv(struct socks *ss, int fd, struct io_iter *it, int flags)
+static ssize_t io_recv(struct socks *ss, int fd, const struct io_iter *it, int flags)
 {
-        struct sock_wait w;
+        struct io_recv r = { .it = *it, .flags = flags };
         struct sock *s;
-        size_t enough = 1, got = 0;
-        ssize_t n;
 
-        if (flags & MSG_OOB)
-                return -EINVAL;                 /* as Linux without urgent data */
-        for (bool first = true;; first = false) {
-                n = sock_get(ss, fd, &s);
-                if (n < 0)
-                        break;
-                if (first) {
-                        if (flags & MSG_ERRQUEUE)
-                                return -EAGAIN;
-                        w = sock_wait_of(ss, s, SOCK_DIR_RCV, flags & MSG_DONTWAIT);
-                        enough = flags & MSG_WAITALL ? it->left : sock_rcvlowat(ss, s);
-                        if (enough > it->left)
-                                enough = it->left;
-                        if (w.nonblock && (flags & MSG_PEEK))
-                                enough = 0;
+        ssize_t n = sock_get(ss, fd, &s);
+        if (n < 0)
+                return n;
+        if (flags & (MSG_OOB | MSG_ERRQUEUE))   /* as Linux without urgent data, and without queued errors */
+                return flags & MSG_OOB ? -EINVAL : -EAGAIN;
+        struct sock_wait w = sock_wait_of(ss, s, SOCK_DIR_RCV, flags & MSG_DONTWAIT);
+        if (!w.nonblock)
+                r.enough = flags & MSG_WAITALL ? it->left : u64_min(sock_rcvlowat(ss, s), it->left);
+        for (;;) {
+                n = recv_step(ss, s, &r);
+                if (n != -EAGAIN)
+                        return n;
+                int rc = sock_wait(ss, &w);
+                if (rc < 0 && w.nonblock)
+                        return rc;
+                if (rc < 0) {                   /* time is up, or a signal: what there is will do */
+                        r.enough = 0;
+                        n = recv_step(ss, s, &r);
+                        return n == -EAGAIN ? rc : n;
                 }
-                if (got && s->conn && tcp_recv_avail(ss->tcp, s->conn) == 0) {
-                        if (got >= enough || w.nonblock || recv_is_over(ss, s))
-                                break;
-                        n = -EAGAIN;
-                } else {
-                        n = recv_try(ss, s, it, flags, enough);
-                        if (n == 0)
-                                break;
-                }
-                if (n > 0) {
-                        got += (size_t)n;
-                        io_iter_advance(it, (size_t)n);
-                        if (it->left == 0 || (flags & MSG_PEEK))
-                                break;
-                } else if (n != -EAGAIN) {
-                        break;
-                } else {
-                        n = sock_wait(ss, &w);
-                        if (n == -EAGAIN && (flags & MSG_PEEK) && enough) {
-                                enough = 0;     /* time is up: what there is will do */
-                                w.turned = w.nonblock = true;
-                        } else if (n < 0) {
-                                break;
-                        }
-                }
+                rc = sock_get(ss, fd, &s);
+                if (rc < 0)
+                        return r.got ? (ssize_t)r.got : rc;
         }
-        return got || n >= 0 ? (ssize_t)got : n;
 }
 
 /* ---- the calls ---- */
 
-static ssize_t check_fd(const struct socks *ss, int fd)
+/* @why not - unless the descriptor is bad, which comes first. */
+static ssize_t refuse(const struct socks *ss, int fd, int why)
 {
         struct sock *s;
-        return sock_get(ss, fd, &s);
+        int rc = sock_get(ss, fd, &s);
+        return rc < 0 ? rc : why;
+}
+
+static struct io_iter io_iter_of(struct iovec *one, const void *buf, size_t len)
+{
+        *one = (struct iovec){ .iov_base = (void *)(uintptr_t)buf, .iov_len = len > SSIZE_MAX ? SSIZE_MAX : len };
+        return (struct io_iter){ .iov = one, .cnt = len != 0, .left = one->iov_len };
 }
 
 ssize_t sock_sendto(struct socks *ss, int fd, const void *buf, size_t len, int flags, const struct sockaddr *sa,
                     socklen_t sa_len)
 {
-        struct iovec iov = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len > SSIZE_MAX ? SSIZE_MAX : len };
-        struct io_iter it;
+        struct iovec one;
+        struct io_iter it = io_iter_of(&one, buf, len);
 
         if (len && !buf)
-                return -EFAULT;
-        ssize_t rc = check_fd(ss, fd);
-        if (rc < 0)
-                return rc;
+                return refuse(ss, fd, -EFAULT);
         if (sa && sa_len > sizeof(struct sockaddr_storage))
-                return -EINVAL;                 /* else the address is ignored: Linux does so for TCP */
-        io_iter_init(&it, &iov, len ? 1 : 0);
+                return refuse(ss, fd, -EINVAL);         /* else it is ignored, as Linux does for TCP */
         return io_send(ss, fd, &it, flags);
 }
 
@@ -241,42 +244,53 @@ ssize_t sock_send(struct socks *ss, int fd, const void *buf, size_t len, int fla
         return sock_sendto(ss, fd, buf, len, flags, NULL, 0);
 }
 
-ssize_t sock_sendmsg(struct socks *ss, int fd, const struct msghdr *msg, int flags)
+/* The checks of sendmsg(2) and recvmsg(2). */
+static ssize_t msg_iter(const struct socks *ss, int fd, const struct msghdr *msg, struct io_iter *it)
 {
-        struct io_iter it;
-
-        ssize_t rc = check_fd(ss, fd);
+        struct sock *s;
+        int rc = sock_get(ss, fd, &s);
         if (rc < 0)
                 return rc;
         if (!msg)
                 return -EFAULT;
         if (msg->msg_iovlen > IO_IOV_MAX)
                 return -EMSGSIZE;
-        rc = io_iter_init(&it, msg->msg_iov, msg->msg_iovlen);
+        return io_iter_init(it, msg->msg_iov, msg->msg_iovlen);
+}
+
+/* The checks of readv(2) and writev(2), which know an epoll instance only as something without data. */
+static ssize_t vector_iter(const struct socks *ss, int fd, const struct iovec *iov, int cnt, struct io_iter *it)
+{
+        struct sock *s;
+        int rc = sock_get(ss, fd, &s);
+        if (rc < 0)
+                return rc == -ENOTSOCK ? -EINVAL : rc;
+        if (cnt < 0 || cnt > IO_IOV_MAX)
+                return -EINVAL;
+        return io_iter_init(it, iov, (size_t)cnt);
+}
+
+ssize_t sock_sendmsg(struct socks *ss, int fd, const struct msghdr *msg, int flags)
+{
+        struct io_iter it;
+        ssize_t rc = msg_iter(ss, fd, msg, &it);
         return rc < 0 ? rc : io_send(ss, fd, &it, flags);
 }
 
 ssize_t sock_writev(struct socks *ss, int fd, const struct iovec *iov, int cnt)
 {
         struct io_iter it;
-
-        ssize_t rc = check_fd(ss, fd);
-        if (rc < 0)
-                return rc == -ENOTSOCK ? -EINVAL : rc;          /* an epoll instance: as write(2) says it */
-        if (cnt < 0 || cnt > IO_IOV_MAX)
-                return -EINVAL;
-        rc = io_iter_init(&it, iov, (size_t)cnt);
+        ssize_t rc = vector_iter(ss, fd, iov, cnt, &it);
         return rc < 0 ? rc : io_send(ss, fd, &it, 0);
 }
 
 ssize_t sock_recv(struct socks *ss, int fd, void *buf, size_t len, int flags)
 {
-        struct iovec iov = { .iov_base = buf, .iov_len = len > SSIZE_MAX ? SSIZE_MAX : len };
-        struct io_iter it;
+        struct iovec one;
+        struct io_iter it = io_iter_of(&one, buf, len);
 
         if (len && !buf && !(flags & MSG_TRUNC))
-                return -EFAULT;
-        it = (struct io_iter){ .iov = &iov, .cnt = 1, .left = iov.iov_len };
+                return refuse(ss, fd, -EFAULT);
         return io_recv(ss, fd, &it, flags);
 }
 
@@ -295,15 +309,7 @@ ssize_t sock_recvfrom(struct socks *ss, int fd, void *buf, size_t len, int flags
 ssize_t sock_recvmsg(struct socks *ss, int fd, struct msghdr *msg, int flags)
 {
         struct io_iter it;
-
-        ssize_t rc = check_fd(ss, fd);
-        if (rc < 0)
-                return rc;
-        if (!msg)
-                return -EFAULT;
-        if (msg->msg_iovlen > IO_IOV_MAX)
-                return -EMSGSIZE;
-        rc = io_iter_init(&it, msg->msg_iov, msg->msg_iovlen);
+        ssize_t rc = msg_iter(ss, fd, msg, &it);
         if (rc == 0)
                 rc = io_recv(ss, fd, &it, flags);
         if (rc >= 0) {
@@ -317,13 +323,7 @@ ssize_t sock_recvmsg(struct socks *ss, int fd, struct msghdr *msg, int flags)
 ssize_t sock_readv(struct socks *ss, int fd, const struct iovec *iov, int cnt)
 {
         struct io_iter it;
-
-        ssize_t rc = check_fd(ss, fd);
-        if (rc < 0)
-                return rc == -ENOTSOCK ? -EINVAL : rc;
-        if (cnt < 0 || cnt > IO_IOV_MAX)
-                return -EINVAL;
-        rc = io_iter_init(&it, iov, (size_t)cnt);
+        ssize_t rc = vector_iter(ss, fd, iov, cnt, &it);
         if (rc < 0 || it.left == 0)
                 return rc;                      /* read(2) of nothing is 0, whatever the socket's state */
         return io_recv(ss, fd, &it, 0);

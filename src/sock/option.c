@@ -93,14 +93,15 @@ int sock_getsockopt(struct socks *ss, int fd, int level, int name, void *val, so
 
 /* ---- set ---- */
 
-static int set_flag(struct sock *s, uint16_t flag, bool on)
+static int set_flag(struct sock *s, enum sock_flag flag, bool on)
 {
-        s->flags = (uint16_t)(on ? s->flags | flag : s->flags & ~flag);
+        sock_flag_set(s, flag, on);
         return 0;
 }
 
 /* Also of a socket that is bound already: its claim changes with it. */
-static int set_reuse(struct socks *ss, struct sock *s, uint16_t flag, uint8_t binding_flag, bool on)
+static int set_reuse(struct socks *ss, struct sock *s, enum sock_flag flag, uint8_t binding_flag,
+                     bool on)
 {
         if (s->binding) {
                 struct binding *b = ports_binding(tcp_ports(ss->tcp), s->binding);

@@ -106,7 +106,7 @@ static int set_cork(struct socks *ss, struct sock *s, bool on)
 {
         bool was = s->flags & SOCKF_CORK;
 
-        s->flags = (uint16_t)(on ? s->flags | SOCKF_CORK : s->flags & ~SOCKF_CORK);
+        sock_flag_set(s, SOCKF_CORK, on);
         if (was && !on && s->kind == KIND_TCP && s->conn)
                 tcp_send(ss->tcp, s->conn, NULL, 0, false, sock_now(ss));
         return 0;
@@ -221,7 +221,7 @@ int option_ip_set(struct socks *ss, struct sock *s, int name, const void *val, s
                 opts.ttl = v == -1 ? 0 : (uint8_t)v;
                 return sock_opts_set(ss, s, &opts);
         case IP_BIND_ADDRESS_NO_PORT:
-                s->flags = (uint16_t)(v ? s->flags | SOCKF_BIND_NO_PORT : s->flags & ~SOCKF_BIND_NO_PORT);
+                sock_flag_set(s, SOCKF_BIND_NO_PORT, v);
                 return 0;
         default:
                 return -ENOPROTOOPT;

@@ -17,10 +17,10 @@
  * All calls take the descriptor and return what the system call returns, with
  * a negative errno in place of -1 (src/stack/api.c makes errno of it).
  *
- * WAITING.  A blocking call is a loop around env.turn(), which runs the shard
- * until something happened.  A non-blocking call that has nothing to return
- * runs one turn that does not wait, and looks again, so that a program that
- * only ever polls its sockets makes progress too.  After sock_epoll_wait() has
+ * WAITING.  A call that has nothing to return runs one turn that does not wait,
+ * and looks again.  So a program that only ever polls its sockets makes
+ * progress too.  A blocking call goes on with turns that wait until something
+ * happened.  After sock_epoll_wait() has
  * reported n events, 2 n such calls go without: who lives by epoll has a turn
  * with each wait, and should not pay for one with each EAGAIN that ends a
  * drained socket.
@@ -42,7 +42,7 @@ struct sock_env {
         bool (*is_local)(void *arg, const struct ip_addr *addr);
         /* Our address for packets to @dst.  0 or -ENETUNREACH. */
         int  (*source_for)(void *arg, const struct ip_addr *dst, struct ip_addr *src);
-        uint64_t (*now_ns)(void *arg);
+        uint64_t (*now_ns)(void *arg);                  /* that of the last turn will do */
         /* One turn of the shard; if nothing happens, sleep until something does
          * or @deadline_ns (0: do not sleep).  0, or -EINTR when a signal came. */
         int  (*turn)(void *arg, uint64_t deadline_ns);
@@ -87,7 +87,7 @@ enum sock_flag {
 };
 
 struct sock {
-        uint8_t  kind;                  /* enum sock_kind */
+        _Alignas(64) uint8_t kind;      /* enum sock_kind */
         uint8_t  stage;                 /* enum sock_stage; of an epoll instance: instances nested below it */
         uint16_t flags;                 /* enum sock_flag */
         uint16_t error;                 /* pending errno, when there is no connection to hold it */
@@ -107,7 +107,7 @@ struct sock {
         };
         struct epoll_item item;         /* the first registration */
 };
-static_assert(sizeof(struct sock) <= 64, "a socket is one cache line");
+static_assert(sizeof(struct sock) == 64, "a socket is one cache line");
 
 /* What few sockets have. */
 struct sock_ext {

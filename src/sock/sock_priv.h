@@ -10,6 +10,11 @@ static inline struct sock *sock_at(const struct socks *ss, uint32_t idx) { retur
 static inline uint32_t sock_idx(const struct socks *ss, const struct sock *s) { return slab_idx(&ss->slab, s); }
 static inline uint64_t sock_now(const struct socks *ss) { return ss->env.now_ns(ss->env.arg); }
 
+static inline void sock_flag_set(struct sock *s, enum sock_flag flag, bool on)
+{
+        s->flags = (uint16_t)(on ? s->flags | flag : s->flags & ~(uint32_t)flag);
+}
+
 /* The socket or epoll instance behind @fd; 0: bad descriptor. */
 static inline uint32_t sock_of_fd(const struct socks *ss, int fd)
 {

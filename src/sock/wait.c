@@ -16,26 +16,22 @@ struct sock_wait sock_wait_of(const struct socks *ss, const struct sock *s, enum
         return w;
 }
 
-static int wait_not(struct socks *ss, struct sock_wait *w)
-{
-        if (w->turned)
-                return -EAGAIN;
-        w->turned = true;
-        if (ss->grace) {
-                ss->grace--;
-                return -EAGAIN;
-        }
-        ss->env.turn(ss->env.arg, 0);
-        return 0;
-}
-
 int sock_wait(struct socks *ss, struct sock_wait *w)
 {
+        if (!w->turned) {                       /* the first look after a turn: often that was all it took */
+                w->turned = true;
+                if (w->nonblock && ss->grace) {
+                        ss->grace--;
+                        return -EAGAIN;
+                }
+                ss->env.turn(ss->env.arg, 0);
+                return 0;
+        }
         if (w->nonblock)
-                return wait_not(ss, w);
+                return -EAGAIN;
         uint64_t now_ns = sock_now(ss);
         if (!w->deadline_ns)
-                w->deadline_ns = w->timeo_ns && w->timeo_ns < TIME_NEVER - now_ns ? now_ns + w->timeo_ns : TIME_NEVER;
+                w->deadline_ns = w->timeo_ns < TIME_NEVER - now_ns && w->timeo_ns ? now_ns + w->timeo_ns : TIME_NEVER;
         if (now_ns >= w->deadline_ns)
                 return -EAGAIN;
         return ss->env.turn(ss->env.arg, w->deadline_ns);
@@ -58,7 +54,7 @@ static int poll_once(struct socks *ss, struct pollfd *fds, uint64_t cnt)
 
 int sock_poll(struct socks *ss, struct pollfd *fds, uint64_t cnt, uint64_t timeout_ns)
 {
-        struct sock_wait w = { .timeo_ns = timeout_ns };
+        struct sock_wait w = { .timeo_ns = timeout_ns, .turned = true };
 
         if (cnt > ss->conf.max_socks)
                 return -EINVAL;
@@ -67,6 +63,8 @@ int sock_poll(struct socks *ss, struct pollfd *fds, uint64_t cnt, uint64_t timeo
         ss->env.turn(ss->env.arg, 0);
         for (;;) {
                 int n = poll_once(ss, fds, cnt);
+                if (n)
+                        ss->grace = 2 * (uint64_t)n;
                 if (n || timeout_ns == 0)
                         return n;
                 int rc = sock_wait(ss, &w);
