@@ -264,3 +264,14 @@ struct tcp_report {
         bool     timestamps, wscale, sack, in_recovery;
 };
 void tcp_report(const struct tcp *t, uint32_t conn, struct tcp_report *out);
+
+/* ---- for tests and the simulator ---- */
+
+/* Walk everything and assert what must always hold between two calls (check.c). */
+void tcp_check(const struct tcp *t);
+
+/* Records in use. */
+struct tcp_usage {
+        uint32_t conns, halves, waits, flights, recvqs, optsets, listeners;
+};
+void tcp_usage(const struct tcp *t, struct tcp_usage *out);
