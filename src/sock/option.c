@@ -41,7 +41,9 @@ static int get_linger(const struct socks *ss, const struct sock *s, void *val, s
 
 static int get_timeo(uint64_t timeo_ns, void *val, socklen_t *len)
 {
-        struct timeval tv = { .tv_sec = (time_t)(timeo_ns / SEC(1)), .tv_usec = (suseconds_t)(timeo_ns % SEC(1) / US(1)) };
+        struct timeval tv = {
+                .tv_sec = (time_t)(timeo_ns / SEC(1)), .tv_usec = (suseconds_t)(timeo_ns % SEC(1) / US(1)),
+        };
         return option_put(val, len, &tv, sizeof tv);
 }
 

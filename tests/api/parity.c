@@ -104,7 +104,7 @@ void pair(int *a, int *b)
 
 uint32_t ready(int fd)
 {
-        struct pollfd p = { .fd = fd, .events = (short)(POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLRDNORM | POLLWRNORM) };
+        struct pollfd p = { .fd = fd, .events = POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLRDNORM | POLLWRNORM };
         poll(&p, 1, 0);
         return (uint16_t)p.revents;
 }

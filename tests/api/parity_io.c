@@ -36,7 +36,8 @@ static void peeks(int a, int b)
 static void vectors(int a, int b)
 {
         char x[4] = "", y[4] = "", control[64];
-        struct iovec out[3] = { { (char[]){ "ab" }, 2 }, { NULL, 0 }, { (char[]){ "cdef" }, 4 } }, in[2] = { { x, 3 }, { y, 3 } };
+        struct iovec out[3] = { { (char[]){ "ab" }, 2 }, { NULL, 0 }, { (char[]){ "cdef" }, 4 } };
+        struct iovec in[2] = { { x, 3 }, { y, 3 } };
         struct sockaddr_in name = { 0 };
         struct msghdr msg = { .msg_name = &name, .msg_namelen = sizeof name, .msg_iov = in, .msg_iovlen = 2,
                               .msg_control = control, .msg_controllen = sizeof control, .msg_flags = 99 };

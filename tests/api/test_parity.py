@@ -20,7 +20,8 @@ SECONDS_MAX = 60
 @functools.cache
 def sections(program):
     """{name of the section: its lines}, as the program printed them."""
-    done = subprocess.run([os.path.join(BUILD, program)], capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
+    done = subprocess.run([os.path.join(BUILD, program)], capture_output=True, text=True, timeout=SECONDS_MAX,
+                          check=False)
     found, name = {}, "(before the first section)"
     for line in done.stdout.splitlines():
         if line.startswith("## "):

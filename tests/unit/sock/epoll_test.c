@@ -327,7 +327,8 @@ static void walk_wait(struct scene *s, const int *fd, struct model *model)
                 struct model *m = &model[i];
                 uint32_t want = !m->et || m->pending ? model_ready(m) : 0;
                 if (got[i] != want)
-                        test_note("sock %d got %x want %x: in %d et %d oneshot %d spent %d pending %d unread %u interest %x", i, got[i], want, m->in, m->et, m->oneshot, m->spent, m->pending, m->unread, m->interest);
+                        test_note("socket %d: %x, not %x; et %d oneshot %d spent %d pending %d unread %u interest %x",
+                                  i, got[i], want, m->et, m->oneshot, m->spent, m->pending, m->unread, m->interest);
                 REQUIRE(got[i] == want);
                 m->pending = false;
                 if (want && m->oneshot)

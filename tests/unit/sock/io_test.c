@@ -144,8 +144,9 @@ TEST(sock_streams_with_iovecs)
                 if (rnd_chance(&rnd, 500000)) {
                         for (size_t i = 0; i < total; i++)
                                 mem[i] = octet_at(sent + i);
+                        int more = rnd_chance(&rnd, 200000) ? MSG_MORE : 0;
                         n = rnd_chance(&rnd, 500000) ? sock_writev(a, fa, iov, (int)cnt)
-                                                     : sock_sendmsg(a, fa, &msg, rnd_chance(&rnd, 200000) ? MSG_MORE : 0);
+                                                     : sock_sendmsg(a, fa, &msg, more);
                         REQUIRE(n == -EAGAIN || (n >= 0 && (size_t)n <= total));
                         sent += n > 0 ? (uint64_t)n : 0;
                 } else {
@@ -193,7 +194,8 @@ TEST(sock_poll_calls)
 
         rig_pair(rig, lfd, &fa, &fb);
         struct pollfd p[4] = {
-                { .fd = fb, .events = POLLIN }, { .fd = lfd, .events = POLLIN }, { .fd = 0, .events = POLLIN }, { .fd = -1 },
+                { .fd = fb, .events = POLLIN }, { .fd = lfd, .events = POLLIN },
+                { .fd = 0, .events = POLLIN },  { .fd = -1 },
         };
         EXPECT_EQ(sock_poll(b, p, 2, 0), 0);
         uint64_t begin_ns = rig->now_ns;
