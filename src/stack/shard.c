@@ -39,11 +39,8 @@ static int env_source_for(void *arg, const struct ip_addr *dst, struct ip_addr *
         return ip_source_for(&((struct shard *)arg)->ip, dst, src);
 }
 
-static uint64_t env_now(void *arg)
-{
-        struct shard *sh = arg;
-        return sh->env.now_ns(sh->env.arg);
-}
+/* Between turns time stands still: a call costs no look at the clock. */
+static uint64_t env_now(void *arg) { return ((struct shard *)arg)->now_ns; }
 
 static int env_turn(void *arg, uint64_t deadline_ns) { return shard_run(arg, deadline_ns); }
 

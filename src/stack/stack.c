@@ -47,6 +47,8 @@ static int make_seed(uint64_t out[4], uint64_t seed)
         return 0;
 }
 
+enum { EPOLLS_MAX = 4096 };             /* epoll instances and sockets not yet connected have descriptors too */
+
 static void fill_shard_conf(const struct mr_conf *conf, struct shard_conf *out)
 {
         *out = (struct shard_conf){
@@ -60,7 +62,7 @@ static void fill_shard_conf(const struct mr_conf *conf, struct shard_conf *out)
         out->ip.dad = conf->arp_dad;
         conf_to_tcp(conf, &out->tcp);
         socks_conf_default(&out->socks);
-        out->socks.max_socks = conf->max_conns + conf->max_listeners;
+        out->socks.max_socks = conf->max_conns + conf->max_listeners + EPOLLS_MAX;
         out->socks.huge_pages = conf->huge_pages;
         out->socks.opts = out->tcp.opts;
 }
