@@ -87,7 +87,7 @@ int tcp_connect(struct tcp *t, const struct flow_key *want, const struct tcp_opt
         }
         c->state = TCP_SYN_SENT;
         c->owner = owner;
-        c->flags |= TF_ACTIVE | (t->conf.timestamps ? TF_TS : 0) | (t->conf.window_scaling ? TF_WSCALE : 0);
+        c->flags |= (t->conf.timestamps ? TF_TS : 0) | (t->conf.window_scaling ? TF_WSCALE : 0);
         if (t->conf.window_scaling)
                 c->wscales = (uint8_t)(conn_offer_wscale(conn_opts(t, c)->rcvbuf) << 4);
         c->snd_una = c->snd_nxt = isn_make(t, &key, now_ns);

@@ -45,7 +45,6 @@ enum tcp_flag {
         TF_RST          = 1 << 10,      /* send RST and be gone */
         TF_TS           = 1 << 11,      /* timestamps agreed on (RFC 7323 3.2) */
         TF_WSCALE       = 1 << 12,      /* window scaling agreed on (RFC 7323 2.2) */
-        TF_ACTIVE       = 1 << 13,      /* we began: connect() */
         TF_ORPHAN       = 1 << 14,      /* close() was called: no owner will come again */
         TF_IN_ACCEPTQ   = 1 << 15,      /* waits to be accepted; nobody owns it yet */
         TF_RCV_SHUT     = 1 << 16,      /* SHUT_RD: an empty queue reads as the end of the stream */
