@@ -65,7 +65,8 @@ static void new_ack(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg
         bool all_acked = seq_eq(c->snd_una, f->snd_max);
         if (!all_acked)
                 timers_set(t, c, TIMER_RTO, rto_ns(t, c), now_ns);
-        if (all_acked && f->len == 0)
+        bool fin_to_send = c->flags & TF_FIN_QUEUED && !(c->flags & TF_FIN_SENT);
+        if (all_acked && f->len == 0 && !fin_to_send)
                 flight_detach(t, c);
         else
                 conn_pull(t, c);                        /* the window has moved: there may be more to send */
