@@ -276,6 +276,10 @@ static enum step process_text(struct arrival *a)
                 return NEXT;
         if (c->state != TCP_ESTABLISHED && c->state != TCP_FIN_WAIT_1 && c->state != TCP_FIN_WAIT_2)
                 return NEXT;                            /* after the peer's FIN there is no text */
+        if (seq_le(seq_add(a->seq, a->text_len), c->rcv_nxt)) {
+                ack_soon(a);                            /* received before: only the FIN behind it is new */
+                return NEXT;
+        }
         if (c->flags & TF_ORPHAN) {
                 /* RFC 9293 3.10.7.4, MUST-17 and RFC 1122 4.2.2.13: nobody will read this. */
                 struct flow_key key;

@@ -26,6 +26,7 @@
 #include "tests/test.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 
