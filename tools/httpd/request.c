@@ -115,6 +115,8 @@ static int on_value(http_parser *p, const char *at, size_t len)
 
         if (!req)
                 return 0;
+        if (memchr(at, '\0', len))      /* RFC 9110 5.5; the parser lets one pass in the first place */
+                return refuse(p, 400);
         if (!req->field_done) {
                 req->field_done = true;
                 req->field = name_is(req, "host")     ? FIELD_HOST
