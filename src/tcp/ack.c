@@ -82,7 +82,9 @@ static bool update_window(struct tcp *t, struct tcp_conn *c, const struct tcp_se
 {
         if (!(seq_lt(c->snd_wl1, seg->seq) || (seq_eq(c->snd_wl1, seg->seq) && seq_le(c->snd_wl2, seg->ack))))
                 return false;
-        uint32_t wnd = (uint32_t)seg->window << (c->flags & TF_WSCALE ? snd_wscale(c) : 0);
+        /* RFC 7323 2.2: the window in a SYN is never scaled. */
+        uint32_t shift = c->flags & TF_WSCALE && !(seg->flags & TCP_SYN) ? snd_wscale(c) : 0;
+        uint32_t wnd = (uint32_t)seg->window << shift;
         bool changed = wnd != c->snd_wnd;
 
         c->snd_wl1 = seg->seq;
