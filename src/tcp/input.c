@@ -43,6 +43,8 @@ static void ack_soon(struct arrival *a)
 static enum step enter_time_wait(struct arrival *a)
 {
         wait_begin(a->t, a->c, a->now_ns);
+        if (a->c->flags & TF_ACK_NOW)                   /* the peer's FIN came in this very burst */
+                wait_ack(a->t, a->c, a->now_ns);
         conn_finish(a->t, a->c, a->note);
         return DONE;
 }
