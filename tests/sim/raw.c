@@ -231,7 +231,7 @@ void raw_say(struct raw *r, const char *fmt, ...)
                                  (l.has_ts ? TCP_HAS_TS : 0) | (l.has_sackok ? TCP_HAS_SACK_OK : 0)),
                 .mss = (uint16_t)l.mss, .wscale = (uint8_t)l.ws, .ts_val = l.ts_val, .ts_ecr = l.ts_ecr,
         };
-        sim_fill(text, RAW_STREAM_PEER, (uint32_t)(l.seq - 1), l.len);
+        sim_fill(text, RAW_STREAM_PEER, l.flags & TCP_SYN ? l.seq : l.seq - 1, l.len);
         raw_say_seg(r, &seg, text, l.len);
         raw_settle(r);
 }
@@ -369,7 +369,7 @@ int raw_accepted(struct raw *r, const char *syn)
         REQUIRE(fd >= 0);
         EXPECT_EQ(sim_state(r->host, fd), TCP_ESTABLISHED);
         EXPECT_EQ(sock_close(SOCKS_OF(r->host), lfd), 0);
-        raw_quiet(r);
+        raw_quiet_for(r, MS(100));
         return fd;
 }
 
@@ -388,7 +388,7 @@ int raw_connected(struct raw *r, const char *syn)
         raw_say(r, "SA 0 ack 1 %s", syn);
         REQUIRE(raw_hear(r, "A 1 ack 1"));
         EXPECT_EQ(sim_state(r->host, fd), TCP_ESTABLISHED);
-        raw_quiet(r);
+        raw_quiet_for(r, MS(100));
         return fd;
 }
 

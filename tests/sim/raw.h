@@ -80,7 +80,8 @@ void raw_forget(struct raw *r);
 /* ---- getting into a state ---- */
 
 /* Established, the stack having listened (on port 80) or connected.  @syn: the words of the
- * peer's SYN, such as "mss 1460 ws 7 ts 100 0"; the window is 65535.  Returns the descriptor. */
+ * peer's SYN, such as "mss 1460 ws 7 ts 100 0"; the window is 65535.  100 ms have passed since,
+ * so that what is sent next is no answer and text is acknowledged at once.  Returns the descriptor. */
 int raw_accepted(struct raw *r, const char *syn);
 int raw_connected(struct raw *r, const char *syn);
 /* The stack begins to connect to the peer and its SYN is heard. */
