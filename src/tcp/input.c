@@ -140,10 +140,11 @@ static enum step check_sequence(struct arrival *a)
                 take_timestamp(a);
                 return NEXT;
         }
-        /* RFC 9293 3.10.7.4: with a zero window valid ACKs are still taken, so
-         * both sides may probe each other; the text is not. */
-        if (wnd == 0 && seq_eq(a->seg->seq, c->rcv_nxt) && !(a->seg->flags & (TCP_RST | TCP_SYN))) {
-                ack_soon(a);
+        /* RFC 9293 3.10.7.4: with a zero window valid ACKs and RSTs are still
+         * taken, so both sides may probe each other; the text is not. */
+        if (wnd == 0 && seq_eq(a->seg->seq, c->rcv_nxt) && !(a->seg->flags & TCP_SYN)) {
+                if (!(a->seg->flags & TCP_RST))
+                        ack_soon(a);
                 pkt_trim(a->p, 0);
                 a->text_len = 0;
                 a->fin = false;
