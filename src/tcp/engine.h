@@ -89,7 +89,7 @@ struct tcp_conn {
         /* line 2 */
         struct wheel_node timer;
         tick      t_rexmit, t_delack;   /* deadlines; valid by timer_kind and TF_DELACK */
-        tick      last_rx;              /* when the last segment came: keepalive, RFC 7323 5.5 */
+        tick      last_rx;              /* when the last acceptable segment came: keepalive, RFC 7323 5.5 */
         uint32_t  cwnd, ssthresh;       /* octets */
         uint32_t  srtt_us8;             /* smoothed RTT in 1/8 us; 0: no sample yet */
         uint32_t  rttvar_us4;           /* in 1/4 us */

@@ -238,6 +238,7 @@ static enum step check_ack(struct arrival *a)
         enum drop why = ack_process(t, c, a->seg, a->text_len, a->now_ns, a->note);
         if (why != DROP_NONE)
                 return dropped(a, why);
+        c->last_rx = tick_of_ns(a->now_ns);             /* not before: what is refused is no sign of life */
         if (!fin_is_acked(a))
                 return NEXT;
 
@@ -411,6 +412,7 @@ static enum step syn_sent(struct arrival *a)
                 uint16_t peer_mss = c->mss;
                 conn_established(a, peer_mss);
                 ack_process(t, c, s, 0, a->now_ns, a->note);
+                c->last_rx = tick_of_ns(a->now_ns);
                 ack_soon(a);
                 note_add(a->note, c, TCP_EV_CONNECTED | TCP_EV_WRITABLE);
                 return NEXT;                            /* text and FIN may follow (3.10.7.3) */
@@ -439,7 +441,6 @@ enum drop conn_input(struct tcp *t, struct tcp_conn *c, struct pkt *p, const str
                         return a.drop;
                 first = 5;
         }
-        c->last_rx = tick_of_ns(now_ns);
         for (size_t i = first; i < ARRAY_LEN(steps); i++)
                 if (steps[i](&a) == DONE)
                         break;
