@@ -68,6 +68,7 @@ enum tcp_timer {
         TIMER_RTO,                      /* RFC 6298 5 */
         TIMER_PERSIST,                  /* RFC 9293 3.8.6.1, and the override of 3.8.6.2.1 */
         TIMER_FIN_WAIT_2,               /* an orphan waits for FIN no longer than this */
+        TIMER_POOL,                     /* a writer waits for packet buffers that others hold */
 };
 
 struct tcp_conn {
@@ -162,7 +163,10 @@ struct tcp_half {
         uint8_t   retries;              /* also its FIFO */
         uint8_t   has;                  /* TCP_HAS_*: what the SYN offered and we accept */
         uint8_t   wide;
-        uint8_t   spare[8];
+        uint32_t  answered_ms;          /* when SYN-ACK went out last */
+        uint8_t   rcv_wscale;           /* the shift we offered */
+        bool      resent;               /* SYN-ACK went out more than once: no RTT sample (Karn) */
+        uint8_t   spare[2];
 };
 static_assert(sizeof(struct tcp_half) == 64, "a half-open connection costs 64 octets");
 
@@ -174,19 +178,18 @@ struct tcp_wait {
         uint32_t  rcv_wnd;
         uint32_t  ts_recent, ts_offset;
         tick      due;
-        tick      ts_recent_at;
         uint8_t   ts;                   /* timestamps agreed on */
         uint8_t   rcv_wscale;
         uint8_t   wide;
-        uint8_t   tos;
-        uint8_t   spare[12];
+        uint8_t   tos, ttl;
+        uint8_t   spare[15];
 };
 static_assert(sizeof(struct tcp_wait) == 64, "TIME-WAIT costs 64 octets");
 
 struct tcp_listener {
         uint32_t owner, binding;
         uint32_t backlog;
-        uint32_t queue_head, queue_tail, queue_len;     /* connections to accept, by out_next */
+        uint32_t queue_head, queue_tail, queue_len;     /* connections to accept, by accept_next */
         uint32_t half_cnt;
         uint32_t opts;
 };
@@ -206,6 +209,7 @@ struct tcp_fifo {
 struct tcp_reply {
         struct flow_key key;
         struct tcp_seg  seg;
+        uint8_t         tos, ttl;       /* ttl 0: the stack's default */
 };
 
 struct tcp {
@@ -228,6 +232,7 @@ struct tcp {
         uint64_t          challenge_refill_ns;          /* token bucket, RFC 5961 7 */
         uint32_t          challenge_tokens;
         uint32_t          reply_head, reply_cnt;
+        bool              reply_last;                   /* the last segment was a reply: a connection is next */
         struct tcp_reply  reply[REPLY_MAX];
 };
 
@@ -331,7 +336,7 @@ struct pkt *output_conn(struct tcp *t, struct tcp_conn *c, uint64_t now_ns);
 struct pkt *output_segment(struct tcp *t, const struct flow_key *key, struct tcp_seg *seg, struct pkt *p, bool csum);
 
 /* ---- reply.c ---- */
-void reply_push(struct tcp *t, const struct flow_key *key, const struct tcp_seg *seg);
+void reply_push(struct tcp *t, const struct flow_key *key, const struct tcp_seg *seg, uint8_t tos, uint8_t ttl);
 void reply_rst_to(struct tcp *t, const struct flow_key *key, const struct tcp_seg *seg, uint32_t text_len);
 bool challenge_allowed(struct tcp *t, uint64_t now_ns);
 enum drop challenge_ack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, enum drop why);

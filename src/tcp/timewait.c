@@ -86,11 +86,11 @@ void wait_begin(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
                 .rcv_wnd = (uint32_t)(seq_lt(c->rcv_adv, c->rcv_nxt) ? 0 : seq_diff(c->rcv_adv, c->rcv_nxt)),
                 .ts_recent = c->ts_recent,
                 .ts_offset = c->ts_offset,
-                .ts_recent_at = tick_of_ns(now_ns),
                 .ts = !!(c->flags & TF_TS),
                 .wide = !!(c->flags & TF_WIDE),
                 .rcv_wscale = c->flags & TF_WSCALE ? (uint8_t)rcv_wscale(c) : 0,
                 .tos = conn_opts(t, c)->tos,
+                .ttl = conn_opts(t, c)->ttl,
         };
         wait_restart(t, w, now_ns);
         flow_ref to = flow_id_set(&t->waits, FLOW_WAIT, idx, &key);
@@ -113,7 +113,7 @@ static void ack_from(struct tcp *t, const struct tcp_wait *w, const struct flow_
                 seg.ts_val = ms_of_ns(now_ns) + w->ts_offset;
                 seg.ts_ecr = w->ts_recent;
         }
-        reply_push(t, key, &seg);
+        reply_push(t, key, &seg, w->tos, w->ttl);
 }
 
 void wait_ack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
@@ -150,15 +150,12 @@ enum drop wait_input(struct tcp *t, uint32_t idx, const struct tcp_seg *seg, uin
         }
         if (seg->flags & TCP_RST)
                 return DROP_TCP_TIME_WAIT;              /* RFC 1337 3, (F1): TIME-WAIT cannot be assassinated */
-        if (w->ts && seg->has & TCP_HAS_TS && (int32_t)(seg->ts_val - w->ts_recent) > 0 &&
-            seq_le(seg->seq, w->rcv_nxt)) {
-                w->ts_recent = seg->ts_val;
-                w->ts_recent_at = tick_of_ns(now_ns);
-        }
         /* RFC 9293 3.10.7.4 eighth, TIME-WAIT: acknowledge the FIN again and wait 2 MSL anew; an
          * unacceptable segment is acknowledged too, within the limit. */
         bool fin_again = seg->flags & TCP_FIN && seq_eq(seq_add(seg->seq, text_len + 1), w->rcv_nxt);
         if (fin_again) {
+                if (w->ts && seg->has & TCP_HAS_TS && (int32_t)(seg->ts_val - w->ts_recent) > 0)
+                        w->ts_recent = seg->ts_val;
                 wait_restart(t, w, now_ns);
                 fifo_remove(&t->wait_fifo, &t->waits, idx);
                 fifo_push(&t->wait_fifo, &t->waits, idx);
