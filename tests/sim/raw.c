@@ -231,7 +231,8 @@ void raw_say(struct raw *r, const char *fmt, ...)
                                  (l.has_ts ? TCP_HAS_TS : 0) | (l.has_sackok ? TCP_HAS_SACK_OK : 0)),
                 .mss = (uint16_t)l.mss, .wscale = (uint8_t)l.ws, .ts_val = l.ts_val, .ts_ecr = l.ts_ecr,
         };
-        sim_fill(text, RAW_STREAM_PEER, l.flags & TCP_SYN ? l.seq : l.seq - 1, l.len);
+        for (uint32_t i = 0; i < l.len; i++)            /* text before the first octet wraps, as sequence numbers do */
+                text[i] = sim_octet(RAW_STREAM_PEER, l.seq - !(l.flags & TCP_SYN) + i);
         raw_say_seg(r, &seg, text, l.len);
         raw_settle(r);
 }
