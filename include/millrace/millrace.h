@@ -96,7 +96,7 @@ struct mr_conf {
         uint64_t tcp_fin_wait2_ns;      /* a closed socket waits so long for the peer's FIN */
         uint64_t tcp_rto_min_ns;        /* RFC 6298 (2.4) */
         uint64_t tcp_rto_max_ns;        /* RFC 6298 (2.5) */
-        uint64_t tcp_delack_ns;         /* most that an ACK is delayed (RFC 9293 MUST-58) */
+        uint64_t tcp_delack_ns;         /* most that an ACK is delayed (RFC 9293 MUST-40) */
         uint32_t tcp_synack_retries;
         uint32_t tcp_retries2;          /* give up an established connection after so many timeouts */
         uint32_t tcp_orphan_retries;    /* the same for one that its program has closed */

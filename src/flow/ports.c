@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-enum { PORT_CNT = 65536 };
-
 int ports_init(struct ports *p, uint32_t bindings_max, uint16_t min, uint16_t max, struct hash_key key)
 {
         *p = (struct ports){ .min = min, .max = max, .key = key };

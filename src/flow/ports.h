@@ -18,6 +18,7 @@
 #pragma once
 #include "flow/flow.h"
 
+enum { PORT_CNT = 65536 };
 enum { PORT_EPHEMERAL_MIN = 32768, PORT_EPHEMERAL_MAX = 60999 };       /* as Linux */
 
 struct binding {

@@ -3,7 +3,7 @@
  *
  * Acceptance, the window, the send queue, the round-trip time, and the hand-over
  * to loss.c and the congestion control.  State changes that follow from our FIN
- * being acknowledged are made by input.c, which sees conn_fin_acked().
+ * being acknowledged are made by input.c, by fin_is_acked().
  */
 #include "tcp/cc.h"
 
@@ -51,8 +51,11 @@ static void new_ack(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg
         if (seq_lt(c->snd_nxt, c->snd_una))
                 c->snd_nxt = c->snd_una;
         sendq_acked(t, f, octets);
+        /* Marks that have been passed move along, or they would be ahead again after 2^31 octets. */
         if (seq_lt(f->snd_sml, c->snd_una))
                 f->snd_sml = c->snd_una;
+        if (!f->in_recovery && seq_lt(f->recover, seq_sub(c->snd_una, 1)))
+                f->recover = seq_sub(c->snd_una, 1);
         f->stuck_since = tick_of_ns(now_ns);
         c->backoff = 0;
         c->probes = 0;
@@ -74,6 +77,8 @@ static void new_ack(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg
         if (octets && (c->flags & TF_WND_FULL || !had_room) && tcp_send_room(t, conn_idx(t, c))) {
                 c->flags &= ~(uint32_t)TF_WND_FULL;
                 note_add(note, c, TCP_EV_WRITABLE);
+        } else if (c->flags & TF_WND_FULL && !c->flight) {
+                timers_wait_for_pool(t, c, now_ns);
         }
 }
 
@@ -96,6 +101,8 @@ static bool update_window(struct tcp *t, struct tcp_conn *c, const struct tcp_se
                 }
                 conn_pull(t, c);
         }
+        if (wnd)
+                c->flags &= ~(uint32_t)TF_PROBE;
         c->snd_wnd = wnd;
         c->snd_wnd_max = u32_max(c->snd_wnd_max, wnd);
         return changed;

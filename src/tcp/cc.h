@@ -8,6 +8,8 @@
 #pragma once
 #include "tcp/engine.h"
 
+enum { CWND_MAX = 1 << 30 };            /* octets: the largest window there can be (RFC 7323 2.3) */
+
 struct tcp_cc {
         const char *name;
 

@@ -6,8 +6,6 @@
  */
 #include "tcp/cc.h"
 
-enum { CWND_MAX = 1 << 30 };
-
 uint32_t cc_initial_window(const struct tcp *t, const struct tcp_conn *c)
 {
         uint32_t segs = t->conf.initial_window_segs;

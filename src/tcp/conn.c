@@ -117,7 +117,9 @@ static uint32_t send_free(const struct tcp *t, const struct tcp_conn *c)
 bool tcp_send_room(const struct tcp *t, uint32_t conn)
 {
         const struct tcp_conn *c = conn_at(t, conn);
-        return send_free(t, c) >= tcp_send_queued(t, conn) / 2 && send_free(t, c) > 0;
+        const struct tcp_flight *f = flight_at(t, c);
+        bool buffers = !pkt_pool_low(t->pool, POOL_PART_SEND) || (f && f->tail && pkt_tailroom(f->tail));
+        return buffers && send_free(t, c) >= tcp_send_queued(t, conn) / 2 && send_free(t, c) > 0;
 }
 
 bool tcp_send_is_shut(const struct tcp *t, uint32_t conn)
@@ -154,18 +156,18 @@ ssize_t tcp_send(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t i
         struct tcp_flight *f = flight_attach(t, c);
         ASSERT(f);
         uint32_t done = sendq_append(t, f, iov, iov_cnt, room);
-        if (done == 0) {
-                if (f->len == 0) {
-                        flight_detach(t, c);
-                        return -ENOBUFS;
-                }
+        if (done == 0) {                                /* others hold the packet buffers */
                 c->flags |= TF_WND_FULL;
+                if (f->len == 0 && was_idle) {
+                        flight_detach(t, c);
+                        timers_wait_for_pool(t, c, now_ns);
+                }
                 return -EAGAIN;
         }
         if (was_idle && tick_of_ns(now_ns) - c->last_rx > ticks_from_ns(rto_ns(t, c)))
                 cc_reno.restart(t, c);                  /* RFC 5681 4.1 */
         c->flags = more ? c->flags | TF_MORE : c->flags & ~(uint32_t)TF_MORE;
-        if (!tcp_send_room(t, conn))
+        if (done < want || !tcp_send_room(t, conn))
                 c->flags |= TF_WND_FULL;                /* whoever asks now hears "no room" */
         conn_pull(t, c);
         return done;
@@ -242,10 +244,7 @@ void tcp_close(struct tcp *t, uint32_t conn, uint64_t now_ns)
 void tcp_abort(struct tcp *t, uint32_t conn, uint64_t now_ns)
 {
         struct tcp_conn *c = conn_at(t, conn);
-        bool peer_knows = c->state == TCP_SYN_RECEIVED || c->state == TCP_ESTABLISHED || c->state == TCP_FIN_WAIT_1 ||
-                          c->state == TCP_FIN_WAIT_2 || c->state == TCP_CLOSE_WAIT;
-
-        if (peer_knows) {                               /* 3.10.5 */
+        if (c->state >= TCP_SYN_RECEIVED) {             /* 3.10.5; in the last states too, as Linux: data may be lost */
                 c->snd_nxt = conn_snd_max(t, c);
                 c->flags |= TF_RST;
                 conn_pull(t, c);
@@ -256,6 +255,7 @@ void tcp_abort(struct tcp *t, uint32_t conn, uint64_t now_ns)
 
 void tcp_abort_all(struct tcp *t, uint64_t now_ns)
 {
+        listen_forget_all(t);                           /* or new connections would come while the RSTs go out */
         for (uint32_t b = 0; b <= t->flows.mask; b++)
                 for (uint32_t i = 0; i < FLOW_BUCKET_SLOTS; i++) {
                         flow_ref ref = t->flows.bucket[b].ref[i];

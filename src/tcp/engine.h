@@ -329,6 +329,8 @@ uint64_t rto_ns(const struct tcp *t, const struct tcp_conn *c);         /* backo
 void timers_rearm(struct tcp *t, struct tcp_conn *c);                   /* the wheel node to the earliest deadline */
 void timers_set(struct tcp *t, struct tcp_conn *c, enum tcp_timer kind, uint64_t in_ns, uint64_t now_ns);
 void timers_stop(struct tcp_conn *c, enum tcp_timer kind);
+/* Look again soon whether a writer without anything in flight has room. */
+void timers_wait_for_pool(struct tcp *t, struct tcp_conn *c, uint64_t now_ns);
 void timers_delack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns);
 
 /* ---- output.c ---- */
@@ -356,6 +358,8 @@ enum drop half_input(struct tcp *t, uint32_t half, struct pkt *p, const struct t
                      uint32_t hash, uint64_t now_ns, struct tcp_note *note, bool *kept);
 bool half_expire(struct tcp *t, uint64_t now_ns);
 void half_drop(struct tcp *t, uint32_t half);
+/* No listener hears any more, half-open records are gone; their connections are the caller's to end. */
+void listen_forget_all(struct tcp *t);
 /* When the first one comes due; false: there are none. */
 bool half_next(const struct tcp *t, tick *at);
 

@@ -71,7 +71,8 @@ static enum step check_timestamp(struct arrival *a)
         if (!(a->seg->has & TCP_HAS_TS))
                 return dropped(a, DROP_TCP_NO_TS);      /* RFC 7323 3.2 */
         if (paws_is_old(a)) {
-                ack_soon(a);
+                if (a->text_len || a->seg->flags & (TCP_SYN | TCP_FIN) || challenge_allowed(a->t, a->now_ns))
+                        ack_soon(a);
                 return dropped(a, DROP_TCP_PAWS);
         }
         return NEXT;
@@ -102,9 +103,9 @@ static uint32_t offered_window(const struct tcp_conn *c)
         return seq_lt(c->rcv_adv, c->rcv_nxt) ? 0 : (uint32_t)seq_diff(c->rcv_adv, c->rcv_nxt);
 }
 
-/* An unacceptable segment is answered by an ACK.  Ones that carry nothing are
- * answered within the challenge limit, so two confused ends cannot play
- * ping-pong; keepalive probes (one number before RCV.NXT) always are. */
+/* An unacceptable segment is answered by an ACK.  Ones that carry nothing, or a SYN
+ * (RFC 5961 4.2), are answered within the challenge limit, so two confused ends
+ * cannot play ping-pong; keepalive probes (one number before RCV.NXT) always are. */
 static enum step not_acceptable(struct arrival *a, uint32_t len)
 {
         struct tcp_conn *c = a->c;
@@ -112,7 +113,8 @@ static enum step not_acceptable(struct arrival *a, uint32_t len)
 
         if (a->seg->flags & TCP_RST)
                 return dropped(a, DROP_TCP_SEQ);
-        if (len || keepalive || challenge_allowed(a->t, a->now_ns))
+        bool text = len && (!(a->seg->flags & TCP_SYN) || c->state == TCP_SYN_RECEIVED);
+        if (text || keepalive || challenge_allowed(a->t, a->now_ns))
                 ack_soon(a);
         if (len && seq_le(seq_add(a->seg->seq, len), c->rcv_nxt))
                 return dropped(a, DROP_TCP_DUP_DATA);
@@ -220,7 +222,7 @@ static enum step check_ack(struct arrival *a)
                 return dropped(a, DROP_TCP_NO_ACK);
 
         if (c->state == TCP_SYN_RECEIVED) {             /* simultaneous open; passive ones are half-open records */
-                if (!(seq_lt(c->snd_una, a->seg->ack) && seq_le(a->seg->ack, c->snd_nxt))) {
+                if (!(seq_lt(c->snd_una, a->seg->ack) && seq_le(a->seg->ack, conn_snd_max(t, c)))) {
                         struct flow_key key;
                         flow_key_of(&t->flows, conn_ref(t, c), &key);
                         reply_rst_to(t, &key, a->seg, a->text_len);
@@ -269,11 +271,12 @@ static void acknowledge_text(struct arrival *a, bool in_order, bool gap_before)
 {
         struct tcp_conn *c = a->c;
         uint32_t owed = (uint32_t)seq_diff(c->rcv_nxt, c->rcv_acked);
+        uint32_t full = a->text_len >= TCP_MSS_DEFAULT ? u32_min(a->text_len, c->mss) : c->mss; /* of the peer's segments */
         const struct tcp_recvq *q = recvq_at(a->t, c);
         bool gap = gap_before || (q && q->ooo);
         bool quick = c->flags & TF_QUICKACK || (c->quickacks && !(c->flags & TF_PINGPONG));
 
-        if (!in_order || gap || owed >= 2u * c->mss || quick)
+        if (!in_order || gap || owed >= 2u * full || quick)
                 ack_soon(a);
         else
                 timers_delack(a->t, c, a->now_ns);
@@ -293,7 +296,7 @@ static enum step process_text(struct arrival *a)
                 return NEXT;
         }
         if (c->flags & TF_ORPHAN) {
-                /* RFC 9293 3.10.7.4, MUST-17 and RFC 1122 4.2.2.13: nobody will read this. */
+                /* RFC 9293 3.10.7.4, SHLD-3 and RFC 1122 4.2.2.13: nobody will read this. */
                 struct flow_key key;
                 flow_key_of(&t->flows, conn_ref(t, c), &key);
                 reply_rst_to(t, &key, a->seg, a->text_len);
@@ -371,7 +374,7 @@ static void syn_options(struct arrival *a)
                 c->flags &= ~(uint32_t)TF_WSCALE;
                 c->wscales = 0;
         }
-        c->ts_recent = s->ts_val;
+        c->ts_recent = s->has & TCP_HAS_TS ? s->ts_val : 0;
         c->mss = s->has & TCP_HAS_MSS ? s->mss : TCP_MSS_DEFAULT;       /* RFC 9293 MUST-15 */
         c->rcv_nxt = seq_add(s->seq, 1);
         c->rcv_acked = s->seq;
@@ -406,6 +409,7 @@ static enum step syn_sent(struct arrival *a)
         if (!(s->flags & TCP_SYN))                      /* fifth */
                 return dropped(a, DROP_TCP_BAD_FLAGS);
 
+        c->last_rx = tick_of_ns(a->now_ns);
         syn_options(a);                                 /* fourth */
         a->seq = c->rcv_nxt;
         if (acked) {

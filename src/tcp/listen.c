@@ -18,6 +18,8 @@
 
 #include <errno.h>
 
+enum { SYN_AGAIN_MS = 500 };            /* a repeated SYN is answered so often at most, as Linux answers what is out of order */
+
 static struct tcp_half *half_at(const struct tcp *t, uint32_t i) { return slab_at(&t->halves, i); }
 
 /* ---- half-open records ---- */
@@ -36,6 +38,11 @@ void half_drop(struct tcp *t, uint32_t idx)
         slab_give(&t->halves, idx);
 }
 
+static const struct tcp_opts *listener_opts(const struct tcp *t, const struct tcp_listener *l)
+{
+        return l->opts ? &((const struct tcp_optset *)slab_at(&t->optsets, l->opts))->opts : &t->conf.opts;
+}
+
 static void half_schedule(struct tcp *t, uint32_t idx, uint64_t now_ns)
 {
         struct tcp_half *h = half_at(t, idx);
@@ -43,10 +50,10 @@ static void half_schedule(struct tcp *t, uint32_t idx, uint64_t now_ns)
         fifo_push(&t->half_fifo[h->retries], &t->halves, idx);
 }
 
-static void half_send_syn_ack(struct tcp *t, const struct tcp_half *h, const struct flow_key *key, uint64_t now_ns)
+static void half_send_syn_ack(struct tcp *t, struct tcp_half *h, const struct flow_key *key, uint64_t now_ns)
 {
         const struct tcp_listener *l = listener_at(t, h->listener);
-        const struct tcp_opts *o = l->opts ? &((struct tcp_optset *)slab_at(&t->optsets, l->opts))->opts : &t->conf.opts;
+        const struct tcp_opts *o = listener_opts(t, l);
         struct tcp_seg seg = {
                 .seq = h->iss,
                 .ack = seq_add(h->irs, 1),
@@ -54,13 +61,15 @@ static void half_send_syn_ack(struct tcp *t, const struct tcp_half *h, const str
                 .window = (uint16_t)u32_min(o->rcvbuf, 65535),
                 .has = TCP_HAS_MSS | h->has,
                 .mss = conn_offer_mss(t, &key->raddr, o),
-                .wscale = conn_offer_wscale(o->rcvbuf),
+                .wscale = h->rcv_wscale,
         };
+
+        h->answered_ms = ms_of_ns(now_ns);
         if (h->has & TCP_HAS_TS) {
                 seg.ts_val = ms_of_ns(now_ns) + h->ts_offset;
                 seg.ts_ecr = h->ts_recent;
         }
-        reply_push(t, key, &seg);
+        reply_push(t, key, &seg, o->tos, o->ttl);
 }
 
 /* A free record; the longest tried one is given up if there is none. */
@@ -94,13 +103,14 @@ static void half_make(struct tcp *t, uint32_t listener, const struct tcp_seg *se
         *h = (struct tcp_half){
                 .irs = seg->seq,
                 .iss = iss_min && seq_lt(iss, *iss_min) ? *iss_min : iss,
-                .ts_recent = seg->ts_val,
+                .ts_recent = seg->has & TCP_HAS_TS ? seg->ts_val : 0,
                 .ts_offset = ts_offset_make(t, key),
                 .listener = listener,
                 .sent_ms = ms_of_ns(now_ns),
                 .peer_mss = seg->has & TCP_HAS_MSS ? seg->mss : TCP_MSS_DEFAULT,
                 .peer_wnd = seg->window,
                 .peer_wscale = seg->has & TCP_HAS_WSCALE ? seg->wscale : 0,
+                .rcv_wscale = conn_offer_wscale(listener_opts(t, listener_at(t, listener))->rcvbuf),
                 .has = has,
         };
         flow_ref ref = flow_id_set(&t->halves, FLOW_HALF, idx, key);
@@ -146,8 +156,10 @@ static struct tcp_conn *promote(struct tcp *t, uint32_t idx, const struct flow_k
         enum { QUICKACKS = 15 };
 
         struct tcp_conn *c = conn_new(t, key, optset_share(t, l->opts), now_ns);
-        if (!c)
+        if (!c) {
+                optset_drop(t, l->opts);
                 return NULL;
+        }
         c->state = TCP_ESTABLISHED;
         c->snd_una = c->snd_nxt = seq_add(h.iss, 1);
         c->rcv_nxt = c->rcv_acked = seq_add(h.irs, 1);
@@ -158,9 +170,9 @@ static struct tcp_conn *promote(struct tcp *t, uint32_t idx, const struct flow_k
                 c->flags |= TF_TS;
         if (h.has & TCP_HAS_WSCALE) {
                 c->flags |= TF_WSCALE;
-                c->wscales = (uint8_t)(h.peer_wscale | conn_offer_wscale(conn_opts(t, c)->rcvbuf) << 4);
+                c->wscales = (uint8_t)(h.peer_wscale | h.rcv_wscale << 4);
         }
-        if (h.retries)
+        if (h.retries || h.resent)                      /* RFC 6298 3, Karn: which one was answered? */
                 c->flags |= TF_SYN_RETRIED;
         else
                 rtt_sample(c, u32_max((ms_of_ns(now_ns) - h.sent_ms) * 1000, 500));
@@ -202,6 +214,9 @@ enum drop half_input(struct tcp *t, uint32_t idx, struct pkt *p, const struct tc
 
         /* The same SYN again: our answer was lost. */
         if ((seg->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && seq_eq(seg->seq, h->irs)) {
+                if (ms_of_ns(now_ns) - h->answered_ms < SYN_AGAIN_MS)
+                        return DROP_TCP_RATE;
+                h->resent = true;
                 if (h->has & TCP_HAS_TS && seg->has & TCP_HAS_TS)
                         h->ts_recent = seg->ts_val;
                 half_send_syn_ack(t, h, key, now_ns);
@@ -340,6 +355,22 @@ void tcp_unlisten(struct tcp *t, uint32_t listener, uint64_t now_ns)
                 }
         optset_drop(t, l->opts);
         slab_give(&t->listeners, listener);
+}
+
+void listen_forget_all(struct tcp *t)
+{
+        for (uint32_t port = 0; port < PORT_CNT; port++)
+                for (uint32_t b = t->ports.chain[port]; b; b = ports_binding(&t->ports, b)->next) {
+                        uint32_t idx = ports_binding(&t->ports, b)->listener;
+                        if (!idx)
+                                continue;
+                        struct tcp_listener *l = listener_at(t, idx);
+                        ports_binding(&t->ports, b)->listener = 0;
+                        l->queue_head = l->queue_tail = l->queue_len = 0;
+                }
+        for (int level = 0; level < HALF_LEVELS; level++)
+                while (t->half_fifo[level].head)
+                        half_drop(t, t->half_fifo[level].head);
 }
 
 uint32_t tcp_accept_queue_len(const struct tcp *t, uint32_t listener) { return listener_at(t, listener)->queue_len; }

@@ -29,7 +29,7 @@ void loss_on_dup_ack(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f)
 {
         count(t->counters, CNT_TCP_DUP_ACKS);
         if (f->in_recovery) {
-                c->cwnd += c->mss;                      /* RFC 6582 3.2 step 3 (fast recovery, RFC 5681 3.2 (4)) */
+                c->cwnd = u32_min(c->cwnd + c->mss, CWND_MAX);  /* RFC 6582 3.2 step 3 (fast recovery, RFC 5681 3.2 (4)) */
                 conn_pull(t, c);
                 return;
         }
@@ -51,7 +51,7 @@ void loss_on_dup_ack(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f)
         retransmit_first(t, c);
 }
 
-/* SND.UNA has moved by @acked octets; the queue has not been cut yet. */
+/* SND.UNA has moved, by @acked octets of the queue. */
 void loss_on_ack(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint32_t acked)
 {
         f->dup_acks = 0;
@@ -75,7 +75,8 @@ void loss_on_rto(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f)
 {
         if (c->backoff == 0 && !f->syn)                 /* RFC 5681 3.1 (4): once per loss */
                 c->ssthresh = cc_reno.ssthresh(t, c, in_flight(c, f));
-        c->cwnd = u32_max(c->mss, 1);
+        if (!f->syn)                                    /* before, there is no window: see cc_initial_window() */
+                c->cwnd = c->mss;
         f->cwnd_acked = 0;
         f->in_recovery = false;
         f->dup_acks = 0;

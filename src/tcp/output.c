@@ -97,6 +97,17 @@ static struct pkt *send_bare(struct tcp *t, struct tcp_conn *c, tcp_seq at, uint
         return conn_segment(t, c, &seg, p);
 }
 
+/* RFC 9293 3.10: an ACK has SEQ = SND.NXT; but a peer that took window back would not accept that
+ * number: then the right edge, unless rounding alone put it there (as Linux). */
+static tcp_seq acceptable_seq(const struct tcp *t, const struct tcp_conn *c)
+{
+        tcp_seq max = seq_max(c->snd_nxt, conn_snd_max(t, c));
+        tcp_seq edge = seq_add(c->snd_una, c->snd_wnd);
+        uint32_t unit = 1u << (c->flags & TF_WSCALE ? snd_wscale(c) : 0);
+
+        return seq_diff(max, edge) < (int32_t)unit ? max : edge;
+}
+
 static struct pkt *send_rst(struct tcp *t, struct tcp_conn *c)
 {
         struct pkt *p = take(t, 0);
@@ -145,7 +156,7 @@ static struct pkt *send_syn(struct tcp *t, struct tcp_conn *c, struct tcp_flight
 static struct pkt *send_text(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint32_t from, uint32_t len,
                              bool fin, uint64_t now_ns)
 {
-        struct pkt *p = take(t, len + TCP_HDR_MAX);
+        struct pkt *p = take(t, len);                   /* the headers go into the headroom */
         if (!p)
                 return NULL;
         sendq_copy(f, from, p->data, len);
@@ -219,17 +230,25 @@ static bool small_may_go(const struct tcp_conn *c, const struct tcp_flight *f, u
         return c->flags & TF_NODELAY || seq_le(f->snd_sml, c->snd_una) || seq_eq(f->snd_max, c->snd_una);
 }
 
+/* A full segment; less than the MSS while no large buffer is free for a jumbo one. */
+static uint32_t segment_max(const struct tcp *t, const struct tcp_conn *c)
+{
+        bool large = t->pool->large.used < t->pool->large.cap;
+        return large ? c->mss : u32_min(c->mss, PKT_SMALL_ROOM);
+}
+
 /* Octets of text for the next segment; 0: none (and *@held: there are, but they must wait). */
 static uint32_t text_len(const struct tcp *t, const struct tcp_conn *c, const struct tcp_flight *f, uint32_t avail,
                          bool *held)
 {
         int64_t can = usable(c, f);
+        uint32_t seg = segment_max(t, c);
         bool gso = c->flags & TF_TX_TSO && t->pool->large.used < t->pool->large.cap;
-        uint32_t most = gso ? GSO_PAYLOAD_MAX / c->mss * c->mss : c->mss;
+        uint32_t most = gso ? GSO_PAYLOAD_MAX / c->mss * c->mss : seg;
         uint32_t len = can <= 0 ? 0 : (uint32_t)u64_min(u64_min((uint64_t)can, most), avail);
 
         *held = false;
-        uint32_t small = len % c->mss;
+        uint32_t small = len % seg;
         if (small && !small_may_go(c, f, small, len == avail))
                 len -= small;
         if (len == 0 && avail)
@@ -272,7 +291,7 @@ static struct pkt *send_data(struct tcp *t, struct tcp_conn *c, struct tcp_fligh
 static struct pkt *send_again(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint64_t now_ns)
 {
         uint32_t sent = (uint32_t)seq_diff(f->snd_max, c->snd_una);
-        uint32_t len = u32_min(u32_min(c->mss, f->len), sent);
+        uint32_t len = u32_min(u32_min(segment_max(t, c), f->len), sent);
         bool fin = c->flags & TF_FIN_SENT && len == f->len && sent > len;
 
         c->flags &= ~(uint32_t)TF_REXMIT_ONE;
@@ -320,7 +339,7 @@ struct pkt *output_conn(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
                 return p;
         }
         if (c->flags & TF_ACK_NOW)
-                return send_bare(t, c, seq_max(c->snd_nxt, conn_snd_max(t, c)), 0, now_ns);
+                return send_bare(t, c, acceptable_seq(t, c), 0, now_ns);
         return NULL;
 }
 
@@ -346,14 +365,16 @@ static struct pkt *poll_reply(struct tcp *t, struct tcp_tx *tx)
                 return NULL;
         t->reply_head = (t->reply_head + 1) % REPLY_MAX;
         t->reply_cnt--;
-        *tx = (struct tcp_tx){ .laddr = r->key.laddr, .raddr = r->key.raddr };
+        *tx = (struct tcp_tx){ r->key.laddr, r->key.raddr, r->tos, r->ttl };
         return output_segment(t, &r->key, &r->seg, p, false);
 }
 
 struct pkt *tcp_poll_send(struct tcp *t, uint64_t now_ns, struct tcp_tx *tx)
 {
         t->starved = false;
-        if (t->reply_cnt)
+        /* In turn, so that a flood of answers to strangers does not silence connections. */
+        t->reply_last = t->reply_cnt && !(t->reply_last && t->out_head);
+        if (t->reply_last)
                 return poll_reply(t, tx);
         while (t->out_head) {
                 struct tcp_conn *c = conn_at(t, t->out_head);

@@ -7,17 +7,14 @@
  */
 #include "tcp/engine.h"
 
-void reply_push(struct tcp *t, const struct flow_key *key, const struct tcp_seg *seg)
+void reply_push(struct tcp *t, const struct flow_key *key, const struct tcp_seg *seg, uint8_t tos, uint8_t ttl)
 {
         if (t->reply_cnt == REPLY_MAX) {
                 count_drop(t->counters, DROP_TCP_REPLY_FULL);
                 return;
         }
         struct tcp_reply *r = &t->reply[(t->reply_head + t->reply_cnt++) % REPLY_MAX];
-        r->key = *key;
-        r->seg = *seg;
-        r->seg.src_port = key->lport;
-        r->seg.dst_port = key->rport;
+        *r = (struct tcp_reply){ *key, *seg, tos, ttl };
 }
 
 /* RFC 9293 3.10.7.1: the RST that a segment to nowhere deserves. */
@@ -32,7 +29,7 @@ void reply_rst_to(struct tcp *t, const struct flow_key *key, const struct tcp_se
                 rst.ack = seq_add(seg->seq, text_len + !!(seg->flags & TCP_SYN) + !!(seg->flags & TCP_FIN));
         }
         count(t->counters, CNT_TCP_RSTS_SENT);
-        reply_push(t, key, &rst);
+        reply_push(t, key, &rst, 0, 0);
 }
 
 /* RFC 5961 7: a limit for the whole engine.  Its size is jittered for each refill,

@@ -82,7 +82,7 @@ struct tcp_conf {
         uint64_t fin_wait2_ns;          /* an orphan waits so long for the peer's FIN; Linux: 60 s */
         uint64_t rto_min_ns;            /* Linux: 200 ms */
         uint64_t rto_max_ns;            /* Linux: 120 s */
-        uint64_t delack_ns;             /* RFC 9293 MUST-58: below 500 ms; 40 ms */
+        uint64_t delack_ns;             /* RFC 9293 MUST-40: below 500 ms; 40 ms */
         uint32_t synack_retries;        /* 5 */
         uint32_t retries2;              /* give up an established connection: 15, about 924 s as in Linux */
         uint32_t orphan_retries;        /* give up an orphan: 8 */
@@ -207,7 +207,7 @@ uint32_t tcp_accept(struct tcp *t, uint32_t listener, uint32_t owner);
  * @more: more will follow at once: hold a partial segment back (MSG_MORE)
  *
  * Return: octets taken, at least 1 (0 only if asked for 0); -EAGAIN no room or not yet
- * connected (WRITABLE will be noted); -ENOBUFS no packet buffer and nothing queued that could free one; -EPIPE sending is shut down or the connection is closed (the
+ * connected (WRITABLE will be noted), be it for its own limit or for want of packet buffers; -EPIPE sending is shut down or the connection is closed (the
  * pending error of tcp_error_take() goes first); -ENOTCONN never connected
  */
 ssize_t tcp_send(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t iov_cnt, bool more, uint64_t now_ns);
@@ -230,7 +230,7 @@ int  tcp_shutdown_send(struct tcp *t, uint32_t conn, uint64_t now_ns);
 void tcp_shutdown_recv(struct tcp *t, uint32_t conn);
 
 /* The owner is gone (close(2)): FIN after what is queued, or RST when unread data is
- * thrown away (RFC 9293 MUST-17 and RFC 2525 2.17, as Linux). */
+ * thrown away (RFC 9293 SHLD-3 and RFC 2525 2.17, as Linux). */
 void tcp_close(struct tcp *t, uint32_t conn, uint64_t now_ns);
 /* RST now, if the peer knows of us (RFC 9293 3.10.5; SO_LINGER with 0). Owner gone too. */
 void tcp_abort(struct tcp *t, uint32_t conn, uint64_t now_ns);

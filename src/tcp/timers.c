@@ -5,7 +5,7 @@
  *
  *      t_rexmit   retransmission, or persist, or the end of FIN-WAIT-2 (timer_kind)
  *      t_delack   an ACK is owed at the latest then (TF_DELACK)
- *      keepalive  last_rx + idle + probes * interval, computed when asked
+ *      keepalive  last_rx + idle, computed when asked; then t_rexmit, an interval on
  *
  * The node is armed for the earliest, and lazily: a deadline that moves away
  * leaves it alone; when it fires too early it is armed again.
@@ -18,13 +18,13 @@ static tick deadline(uint64_t now_ns, uint64_t in_ns) { return tick_of_ns(now_ns
 
 static bool keepalive_applies(const struct tcp_conn *c)
 {
-        return (c->flags & TF_KEEPALIVE) && c->state >= TCP_ESTABLISHED && !c->flight;
+        return (c->flags & TF_KEEPALIVE) && c->state >= TCP_ESTABLISHED && !c->flight && c->timer_kind == TIMER_NONE;
 }
 
+/* After the first probe t_rexmit is when the next one goes: nothing else needs it then. */
 static tick keepalive_at(const struct tcp *t, const struct tcp_conn *c)
 {
-        const struct tcp_opts *o = conn_opts(t, c);
-        return c->last_rx + ticks_from_ns(SEC(o->keepidle_s) + SEC(o->keepintvl_s) * c->probes) + 1;
+        return c->probes ? c->t_rexmit : c->last_rx + ticks_from_ns(SEC(conn_opts(t, c)->keepidle_s)) + 1;
 }
 
 void timers_rearm(struct tcp *t, struct tcp_conn *c)
@@ -72,6 +72,12 @@ void timers_delack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
         timers_rearm(t, c);
 }
 
+void timers_wait_for_pool(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
+{
+        if (c->timer_kind == TIMER_NONE)
+                timers_set(t, c, TIMER_POOL, MS(10), now_ns);
+}
+
 /* ---- expiry ---- */
 
 /* RFC 9293 3.8.3 (R2), RFC 5482: has the peer been silent for too long? */
@@ -79,12 +85,12 @@ static bool is_hopeless(const struct tcp *t, const struct tcp_conn *c, const str
 {
         const struct tcp_opts *o = conn_opts(t, c);
 
+        if (o->user_timeout_ms)
+                return f && tick_of_ns(now_ns) - f->stuck_since >= ticks_from_ns(MS(o->user_timeout_ms));
         if (c->state == TCP_SYN_SENT)
                 return c->backoff >= o->syn_retries;
         if (c->state == TCP_SYN_RECEIVED)
                 return c->backoff >= t->conf.synack_retries;
-        if (o->user_timeout_ms)
-                return f && tick_of_ns(now_ns) - f->stuck_since >= ticks_from_ns(MS(o->user_timeout_ms));
         if (c->flags & TF_ORPHAN && c->backoff >= t->conf.orphan_retries)
                 return true;
         return c->backoff >= t->conf.retries2;
@@ -97,10 +103,11 @@ static void on_rto(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struct tc
         c->timer_kind = TIMER_NONE;
         if (!f)
                 return;
-        /* A peer that took its window back but still answers is not dead (RFC 9293 MUST-36). */
+        /* A peer that took its window back but still answers is not dead (RFC 9293 MUST-37); but it
+         * shall not hold what nobody owns for ever (RFC 9293 3.8.6.1 leaves that to the system). */
         bool shut = !f->syn && c->snd_wnd == 0;
         bool silent = tick_of_ns(now_ns) - c->last_rx >= ticks_from_ns(t->conf.rto_max_ns);
-        if (is_hopeless(t, c, f, now_ns) && (!shut || silent)) {
+        if (is_hopeless(t, c, f, now_ns) && (!shut || silent || c->flags & TF_ORPHAN)) {
                 count(t->counters, CNT_TCP_TIMEOUTS);
                 if (c->state <= TCP_SYN_RECEIVED)
                         count(t->counters, CNT_TCP_OPEN_FAILS);
@@ -121,7 +128,7 @@ static void on_rto(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struct tc
         conn_pull(t, c);
 }
 
-/* RFC 9293 MUST-35, MUST-36 (goes on as long as the peer answers), SHLD-29, SHLD-30 (exponential). */
+/* RFC 9293 MUST-35, MUST-36, MUST-37 (goes on as long as the peer answers), SHLD-29, SHLD-30 (exponential). */
 static void on_persist(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struct tcp_note *note)
 {
         struct tcp_flight *f = flight_at(t, c);
@@ -132,8 +139,10 @@ static void on_persist(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struc
         const struct tcp_opts *o = conn_opts(t, c);
         bool too_long = o->user_timeout_ms && c->probes &&
                         tick_of_ns(now_ns) - f->stuck_since >= ticks_from_ns(MS(o->user_timeout_ms));
-        uint32_t most = c->flags & TF_ORPHAN ? t->conf.orphan_retries : t->conf.retries2;
-        if (c->probes >= most || too_long) {
+        /* An orphan has so many probes and no more, answered or not: as in Linux, or a peer that keeps
+         * its window shut would pin the queue of a closed socket for ever. */
+        bool given_up = c->flags & TF_ORPHAN ? c->backoff >= t->conf.orphan_retries : c->probes >= t->conf.retries2;
+        if (given_up || too_long) {
                 count(t->counters, CNT_TCP_TIMEOUTS);
                 conn_fail(t, c, ETIMEDOUT, note);
                 return;
@@ -160,13 +169,28 @@ static void on_keepalive(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, str
                 flow_key_of(&t->flows, conn_ref(t, c), &key);
                 struct tcp_seg rst = { .flags = TCP_RST | TCP_ACK, .seq = c->snd_nxt, .ack = c->rcv_nxt };
                 count(t->counters, CNT_TCP_RSTS_SENT);
-                reply_push(t, &key, &rst);
+                reply_push(t, &key, &rst, o->tos, o->ttl);
                 conn_fail(t, c, ETIMEDOUT, note);
                 return;
         }
-        c->probes++;
+        if (c->probes < UINT8_MAX)
+                c->probes++;
+        c->t_rexmit = deadline(now_ns, SEC(o->keepintvl_s));
         c->flags |= TF_KEEP_PROBE;
         conn_pull(t, c);
+        timers_rearm(t, c);
+}
+
+/* Are there packet buffers for a writer that has nothing in flight whose ACK could wake it? */
+static void on_pool(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struct tcp_note *note)
+{
+        c->timer_kind = TIMER_NONE;
+        if (!tcp_send_room(t, conn_idx(t, c))) {
+                timers_wait_for_pool(t, c, now_ns);
+                return;
+        }
+        c->flags &= ~(uint32_t)TF_WND_FULL;
+        note_add(note, c, TCP_EV_WRITABLE);
         timers_rearm(t, c);
 }
 
@@ -183,6 +207,7 @@ static void on_timer(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struct 
                 switch (c->timer_kind) {
                 case TIMER_RTO: on_rto(t, c, now_ns, note); return;
                 case TIMER_PERSIST: on_persist(t, c, now_ns, note); return;
+                case TIMER_POOL: on_pool(t, c, now_ns, note); return;
                 default: conn_finish(t, c, note); return;       /* FIN-WAIT-2: the peer never closed */
                 }
         }

@@ -408,7 +408,7 @@ TEST(state_simultaneous_close)
 
 /* Goal:   close() with unread text resets the peer, so that it knows of the loss.
  * Method: text arrives, nobody reads, close().
- * Spec:   RFC 9293 MUST-17; RFC 2525 2.17. */
+ * Spec:   RFC 9293 SHLD-3; RFC 2525 2.17. */
 TEST(state_close_with_unread_text)
 {
         struct spot s = spot_at(AT_ESTAB);
@@ -423,7 +423,7 @@ TEST(state_close_with_unread_text)
 
 /* Goal:   text for a socket that was closed resets the peer.
  * Method: close(), its FIN acknowledged or not, then text.
- * Spec:   RFC 9293 MUST-17, 3.10.7.4; RFC 1122 4.2.2.13. */
+ * Spec:   RFC 9293 SHLD-3, 3.10.7.4; RFC 1122 4.2.2.13. */
 TEST(state_text_after_close)
 {
         for (enum place at = AT_FIN_WAIT_1; at <= AT_FIN_WAIT_2; at++) {
