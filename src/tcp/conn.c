@@ -221,6 +221,18 @@ void tcp_shutdown_recv(struct tcp *t, uint32_t conn)
         conn_at(t, conn)->flags |= TF_RCV_SHUT;
 }
 
+/* The connection is gone at once; the peer hears of it if @rst. */
+static void drop_conn(struct tcp *t, struct tcp_conn *c, bool rst)
+{
+        if (rst) {
+                c->snd_nxt = conn_snd_max(t, c);
+                c->flags |= TF_RST;
+                conn_pull(t, c);
+        }
+        c->flags &= ~(uint32_t)TF_IN_ACCEPTQ;
+        conn_free(t, c);
+}
+
 void tcp_close(struct tcp *t, uint32_t conn, uint64_t now_ns)
 {
         struct tcp_conn *c = conn_at(t, conn);
@@ -231,7 +243,7 @@ void tcp_close(struct tcp *t, uint32_t conn, uint64_t now_ns)
         }
         if (recvq_len(t, c)) {                          /* RFC 2525 2.17: the peer must know that data was lost */
                 count(t->counters, CNT_TCP_ABORT_ON_CLOSE);
-                tcp_abort(t, conn, now_ns);
+                drop_conn(t, c, true);
                 return;
         }
         c->flags |= TF_ORPHAN;
@@ -244,13 +256,9 @@ void tcp_close(struct tcp *t, uint32_t conn, uint64_t now_ns)
 void tcp_abort(struct tcp *t, uint32_t conn, uint64_t now_ns)
 {
         struct tcp_conn *c = conn_at(t, conn);
-        if (c->state >= TCP_SYN_RECEIVED) {             /* 3.10.5; in the last states too, as Linux: data may be lost */
-                c->snd_nxt = conn_snd_max(t, c);
-                c->flags |= TF_RST;
-                conn_pull(t, c);
-        }
-        c->flags &= ~(uint32_t)TF_IN_ACCEPTQ;
-        conn_free(t, c);
+        /* 3.10.5: in CLOSING and LAST-ACK both sides have said all they had to say. */
+        bool rst = c->state >= TCP_SYN_RECEIVED && c->state != TCP_CLOSING && c->state != TCP_LAST_ACK;
+        drop_conn(t, c, rst);
 }
 
 void tcp_abort_all(struct tcp *t, uint64_t now_ns)

@@ -163,7 +163,7 @@ struct tcp_half {
         uint8_t   retries;              /* also its FIFO */
         uint8_t   has;                  /* TCP_HAS_*: what the SYN offered and we accept */
         uint8_t   wide;
-        uint32_t  answered_ms;          /* when SYN-ACK went out last */
+        uint32_t  answered_ms;          /* when a repeated SYN was answered last */
         uint8_t   rcv_wscale;           /* the shift we offered */
         bool      resent;               /* SYN-ACK went out more than once: no RTT sample (Karn) */
         uint8_t   spare[2];

@@ -50,7 +50,7 @@ static void half_schedule(struct tcp *t, uint32_t idx, uint64_t now_ns)
         fifo_push(&t->half_fifo[h->retries], &t->halves, idx);
 }
 
-static void half_send_syn_ack(struct tcp *t, struct tcp_half *h, const struct flow_key *key, uint64_t now_ns)
+static void half_send_syn_ack(struct tcp *t, const struct tcp_half *h, const struct flow_key *key, uint64_t now_ns)
 {
         const struct tcp_listener *l = listener_at(t, h->listener);
         const struct tcp_opts *o = listener_opts(t, l);
@@ -63,8 +63,6 @@ static void half_send_syn_ack(struct tcp *t, struct tcp_half *h, const struct fl
                 .mss = conn_offer_mss(t, &key->raddr, o),
                 .wscale = h->rcv_wscale,
         };
-
-        h->answered_ms = ms_of_ns(now_ns);
         if (h->has & TCP_HAS_TS) {
                 seg.ts_val = ms_of_ns(now_ns) + h->ts_offset;
                 seg.ts_ecr = h->ts_recent;
@@ -214,9 +212,10 @@ enum drop half_input(struct tcp *t, uint32_t idx, struct pkt *p, const struct tc
 
         /* The same SYN again: our answer was lost. */
         if ((seg->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN && seq_eq(seg->seq, h->irs)) {
-                if (ms_of_ns(now_ns) - h->answered_ms < SYN_AGAIN_MS)
+                if (h->resent && ms_of_ns(now_ns) - h->answered_ms < SYN_AGAIN_MS)
                         return DROP_TCP_RATE;
                 h->resent = true;
+                h->answered_ms = ms_of_ns(now_ns);
                 if (h->has & TCP_HAS_TS && seg->has & TCP_HAS_TS)
                         h->ts_recent = seg->ts_val;
                 half_send_syn_ack(t, h, key, now_ns);
