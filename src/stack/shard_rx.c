@@ -55,7 +55,9 @@ static void tell(struct shard *sh, const struct tcp_note *note)
                 socks_note(&sh->socks, note);
 }
 
-/* RFC 1122 3.2.2.1, RFC 9293 3.9.2.2: which errno an ICMP error means, and whether it ends an open. */
+/* RFC 1122 3.2.2.1, RFC 9293 3.9.2.2: which errno an ICMP error means, and whether it ends an open.
+ * Unlike MUST-56 an unreachable host or network does, as in Linux: the caller of connect() learns
+ * at once what is wrong, and may try again. */
 static int icmp_errno(const struct ip_icmp_error *e, bool *hard)
 {
         *hard = true;
@@ -69,7 +71,6 @@ static int icmp_errno(const struct ip_icmp_error *e, bool *hard)
         case ICMP_UNREACHABLE_NET: return ENETUNREACH;
         case ICMP_UNREACHABLE_PROTO: return ENOPROTOOPT;
         case ICMP_UNREACHABLE_PORT: return ECONNREFUSED;
-        case ICMP_UNREACHABLE_FRAG_NEEDED: *hard = false; return EMSGSIZE;
         default: return EHOSTUNREACH;
         }
 }
@@ -79,9 +80,13 @@ static void take_icmp(struct shard *sh, const struct ip_icmp_error *e)
         struct flow_key key = { e->local, e->remote, e->local_port, e->remote_port };
         struct tcp_note note;
         bool hard;
-        int err = icmp_errno(e, &hard);
 
-        count_drop(&sh->counters, tcp_icmp_error(sh->tcp, &key, e->seq, err, hard, sh->now_ns, &note));
+        if (e->type == ICMP_UNREACHABLE && e->code == ICMP_UNREACHABLE_FRAG_NEEDED) {
+                count_drop(&sh->counters, tcp_icmp_too_big(sh->tcp, &key, e->seq, e->mtu));
+                return;
+        }
+        int err = icmp_errno(e, &hard);
+        count_drop(&sh->counters, tcp_icmp_error(sh->tcp, &key, e->seq, err, hard, &note));
         tell(sh, &note);
 }
 

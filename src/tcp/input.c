@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* tcp/input.c - RFC 9293 3.10.7: a segment arrives
  *
- * tcp_input() finds who the segment is for; conn_input() takes a connection
- * through the numbered steps of 3.10.7.3 (SYN-SENT) and 3.10.7.4 (all later
+ * Once demux.c has found the connection, conn_input() takes it through the
+ * numbered steps of 3.10.7.3 (SYN-SENT) and 3.10.7.4 (all later
  * states), one function a step, in the order of the RFC.  A step says whether
  * the next one follows.
  */
@@ -450,79 +450,4 @@ enum drop conn_input(struct tcp *t, struct tcp_conn *c, struct pkt *p, const str
                         break;
         *kept = a.kept;
         return a.drop;
-}
-
-/* ---- who is it for? ---- */
-
-/* RFC 9293 3.10.7.1: no connection. */
-static enum drop nobody(struct tcp *t, const struct tcp_seg *seg, const struct flow_key *key, uint32_t text_len)
-{
-        if (seg->flags & TCP_RST)
-                return DROP_TCP_RST_NO_FLOW;
-        reply_rst_to(t, key, seg, text_len);
-        return DROP_TCP_NO_FLOW;
-}
-
-static enum drop input_unbound(struct tcp *t, const struct tcp_seg *seg, const struct flow_key *key, uint32_t hash,
-                               uint32_t text_len, const tcp_seq *iss_min, uint64_t now_ns)
-{
-        uint32_t listener = ports_find_listener(&t->ports, key, hash);
-        if (!listener)
-                return nobody(t, seg, key, text_len);
-        return listen_input(t, listener, seg, key, hash, text_len, iss_min, now_ns);
-}
-
-enum drop tcp_input(struct tcp *t, struct pkt *p, const struct tcp_seg *seg, const struct flow_key *key, uint32_t hash,
-                    uint64_t now_ns, struct tcp_note *note)
-{
-        flow_ref ref = flow_find(&t->flows, hash, key);
-        uint32_t idx = flow_ref_idx(ref);
-        bool kept = false, reopen;
-        tcp_seq iss_min;
-        enum drop why;
-
-        *note = (struct tcp_note){ 0 };
-        count(t->counters, CNT_TCP_SEGS_RCVD);
-        pkt_pull(p, seg->hdr_len);
-        uint32_t text_len = p->len;
-
-        switch (flow_ref_kind(ref)) {
-        case FLOW_CONN:
-                why = conn_input(t, conn_at(t, idx), p, seg, now_ns, note, &kept);
-                break;
-        case FLOW_HALF:
-                why = half_input(t, idx, p, seg, key, hash, now_ns, note, &kept);
-                break;
-        case FLOW_WAIT:
-                why = wait_input(t, idx, seg, text_len, key, hash, now_ns, &reopen, &iss_min);
-                if (reopen)
-                        why = input_unbound(t, seg, key, hash, text_len, &iss_min, now_ns);
-                break;
-        default:
-                why = input_unbound(t, seg, key, hash, text_len, NULL, now_ns);
-                break;
-        }
-        if (!kept)
-                pkt_give(t->pool, p);
-        return why;
-}
-
-/* RFC 9293 3.9.2.2 with RFC 5927 4: believed only for what is in flight, and never ends an established connection. */
-enum drop tcp_icmp_error(struct tcp *t, const struct flow_key *key, tcp_seq seq, int err, bool hard, uint64_t now_ns,
-                         struct tcp_note *note)
-{
-        flow_ref ref = flow_find(&t->flows, flow_hash(&t->flows, key), key);
-
-        *note = (struct tcp_note){ 0 };
-        if (flow_ref_kind(ref) != FLOW_CONN)
-                return DROP_ICMP_NO_FLOW;
-        struct tcp_conn *c = conn_at(t, flow_ref_idx(ref));
-        if (!(seq_le(c->snd_una, seq) && seq_lt(seq, conn_snd_max(t, c))))      /* RFC 5927 4.1 */
-                return DROP_ICMP_NO_FLOW;
-        count(t->counters, CNT_ICMP_ERRORS_RCVD);
-        if (hard && (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)) {
-                count(t->counters, CNT_TCP_OPEN_FAILS);
-                conn_fail(t, c, err, note);
-        }
-        return DROP_NONE;
 }

@@ -154,8 +154,12 @@ enum drop tcp_input(struct tcp *t, struct pkt *p, const struct tcp_seg *seg, con
 /* An ICMP error quoted a segment of ours (RFC 9293 3.9.2.2, RFC 5927): @key from
  * our side, @seq the quoted sequence number, @err the errno it stands for,
  * @hard if it ends a connection that is being opened. */
-enum drop tcp_icmp_error(struct tcp *t, const struct flow_key *key, tcp_seq seq, int err, bool hard, uint64_t now_ns,
+enum drop tcp_icmp_error(struct tcp *t, const struct flow_key *key, tcp_seq seq, int err, bool hard,
                          struct tcp_note *note);
+
+/* A router could not forward a segment of ours (RFC 1191): from now on this connection's fit
+ * into @mtu octets of IP packet; 0: the router did not say. */
+enum drop tcp_icmp_too_big(struct tcp *t, const struct flow_key *key, tcp_seq seq, uint32_t mtu);
 
 /* Handle one timer that has come due.  False: no more up to now, or @budget (decremented) used up. */
 bool tcp_expire(struct tcp *t, uint64_t now_ns, uint32_t *budget, struct tcp_note *note);
