@@ -139,7 +139,8 @@ struct tcp_recvq {
         uint32_t    ooo_len;            /* octets in ooo */
         tcp_seq     fin;                /* sequence number of a FIN that came early */
         bool        fin_early;
-        uint8_t     spare[3];
+        uint8_t     dup_acks;           /* ACKs owed besides the one of TF_ACK_NOW, see acknowledge_text() */
+        uint8_t     spare[2];
 };
 
 /* A set of options, shared by all connections that have the same (listener and children). */

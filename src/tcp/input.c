@@ -266,16 +266,21 @@ static enum step check_ack(struct arrival *a)
 /* ---- 3.10.7.4 seventh: segment text ---- */
 
 /* RFC 9293 3.8.6.3, RFC 5681 4.2: every second full segment at once, a gap or its end at once,
- * the rest within the delay. */
+ * the rest within the delay.  ACKs of one burst coalesce, but not those of segments out of order:
+ * the peer counts them (RFC 5681 3.2). */
 static void acknowledge_text(struct arrival *a, bool in_order, bool gap_before)
 {
         struct tcp_conn *c = a->c;
         uint32_t owed = (uint32_t)seq_diff(c->rcv_nxt, c->rcv_acked);
         uint32_t full = a->text_len >= TCP_MSS_DEFAULT ? u32_min(a->text_len, c->mss) : c->mss; /* of the peer's segments */
-        const struct tcp_recvq *q = recvq_at(a->t, c);
+        struct tcp_recvq *q = recvq_at(a->t, c);
         bool gap = gap_before || (q && q->ooo);
         bool quick = c->flags & TF_QUICKACK || (c->quickacks && !(c->flags & TF_PINGPONG));
 
+        if (q && in_order)
+                q->dup_acks = 0;
+        else if (q && c->flags & TF_ACK_NOW && q->dup_acks < UINT8_MAX)
+                q->dup_acks++;
         if (!in_order || gap || owed >= 2u * full || quick)
                 ack_soon(a);
         else

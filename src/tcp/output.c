@@ -28,6 +28,11 @@ static void fill_ack(struct tcp *t, struct tcp_conn *c, struct tcp_seg *seg, uin
         if (c->flags & TF_ACK_NOW && c->quickacks)
                 c->quickacks--;
         c->flags &= ~(uint32_t)(TF_ACK_NOW | TF_DELACK);
+        struct tcp_recvq *q = recvq_at(t, c);
+        if (q && q->dup_acks) {
+                q->dup_acks--;
+                c->flags |= TF_ACK_NOW;
+        }
 }
 
 static void fill_ts(const struct tcp_conn *c, struct tcp_seg *seg, uint64_t now_ns)
