@@ -38,7 +38,7 @@ void raw_say_seg(struct raw *r, const struct tcp_seg *seg, const uint8_t *text, 
         put_ip(r, frame, IP_PROTO_TCP, hdr_len + len);
 }
 
-void raw_say_icmp(struct raw *r, uint8_t type, uint8_t code, uint32_t seq)
+static void say_icmp(struct raw *r, uint8_t type, uint8_t code, uint16_t mtu, uint32_t seq)
 {
         static uint8_t frame[256];
         uint8_t *icmp = frame + ETH_HDR_LEN + IP4_HDR_LEN, *quote = icmp + ICMP_HDR_LEN;
@@ -49,6 +49,7 @@ void raw_say_icmp(struct raw *r, uint8_t type, uint8_t code, uint32_t seq)
         memset(icmp, 0, len);
         icmp[0] = type;
         icmp[1] = code;
+        be16_to(icmp + 6, mtu);
         ip4_emit(quote, &ip);
         be16_to(quote + IP4_HDR_LEN, r->host_port);
         be16_to(quote + IP4_HDR_LEN + 2, r->peer_port);
@@ -56,6 +57,13 @@ void raw_say_icmp(struct raw *r, uint8_t type, uint8_t code, uint32_t seq)
         csum_store(icmp + 2, (uint16_t)~csum_fold(csum_add(0, icmp, len)));
         put_ip(r, frame, IP_PROTO_ICMP, len);
         raw_settle(r);
+}
+
+void raw_say_icmp(struct raw *r, uint8_t type, uint8_t code, uint32_t seq) { say_icmp(r, type, code, 0, seq); }
+
+void raw_say_too_big(struct raw *r, uint32_t seq, uint16_t mtu)
+{
+        say_icmp(r, ICMP_UNREACHABLE, ICMP_UNREACHABLE_FRAG_NEEDED, mtu, seq);
 }
 
 /* ---- frames in ---- */

@@ -65,6 +65,8 @@ void raw_say(struct raw *r, const char *fmt, ...) __attribute__((format(printf, 
 void raw_say_seg(struct raw *r, const struct tcp_seg *seg, const uint8_t *text, uint32_t len);
 /* An ICMP error about a segment of the stack with relative sequence number @seq. */
 void raw_say_icmp(struct raw *r, uint8_t type, uint8_t code, uint32_t seq);
+/* A router's "too big": only packets of @mtu octets fit. */
+void raw_say_too_big(struct raw *r, uint32_t seq, uint16_t mtu);
 
 #define raw_hear(r, ...)        raw_hear_at_(r, __FILE__, __LINE__, 0, __VA_ARGS__)
 /* It comes @ns from now, and nothing before; timers may be up to 3 ms late. */
