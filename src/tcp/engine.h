@@ -121,7 +121,7 @@ struct tcp_flight {
         tcp_seq     recover;            /* RFC 6582 */
         tcp_seq     rtt_seq;            /* an ACK beyond this ends the timing begun at rtt_start_ns */
         uint64_t    rtt_start_ns;       /* 0: nothing is timed */
-        tick        stuck_since;        /* first transmission of what is unacknowledged: user timeout */
+        tick        stuck_since;        /* no progress since: user timeout */
         uint32_t    cwnd_acked;         /* octets acknowledged since cwnd last grew (RFC 3465) */
         uint32_t    retrans;            /* segments retransmitted, for reports */
         uint8_t     dup_acks;

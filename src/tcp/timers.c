@@ -96,6 +96,16 @@ static bool is_hopeless(const struct tcp *t, const struct tcp_conn *c, const str
         return c->backoff >= t->conf.retries2;
 }
 
+/* The next try, but no later than the user timeout: as Linux, which ends the connection then and not
+ * up to twice as late. */
+static uint64_t next_try_ns(const struct tcp *t, const struct tcp_conn *c, const struct tcp_flight *f, uint64_t now_ns)
+{
+        uint64_t try_ns = rto_ns(t, c), most_ns = MS(conn_opts(t, c)->user_timeout_ms);
+        uint64_t stuck_ns = (uint64_t)(tick_of_ns(now_ns) - f->stuck_since) << WHEEL_TICK_SHIFT;
+
+        return most_ns && stuck_ns < most_ns ? u64_min(try_ns, most_ns - stuck_ns) : try_ns;
+}
+
 static void on_rto(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struct tcp_note *note)
 {
         struct tcp_flight *f = flight_at(t, c);
@@ -124,7 +134,7 @@ static void on_rto(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struct tc
                 c->flags |= TF_REXMIT_ONE;              /* also the window probe */
         if (c->backoff < UINT8_MAX)
                 c->backoff++;                                   /* RFC 6298 5.5 */
-        timers_set(t, c, TIMER_RTO, rto_ns(t, c), now_ns);      /* 5.6 */
+        timers_set(t, c, TIMER_RTO, next_try_ns(t, c, f, now_ns), now_ns);     /* 5.6 */
         conn_pull(t, c);
 }
 
@@ -152,7 +162,7 @@ static void on_persist(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struc
                 c->probes++;
         if (c->backoff < 15)
                 c->backoff++;
-        timers_set(t, c, TIMER_PERSIST, rto_ns(t, c), now_ns);
+        timers_set(t, c, TIMER_PERSIST, next_try_ns(t, c, f, now_ns), now_ns);
         conn_pull(t, c);
 }
 
