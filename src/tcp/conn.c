@@ -117,9 +117,7 @@ static uint32_t send_free(const struct tcp *t, const struct tcp_conn *c)
 bool tcp_send_room(const struct tcp *t, uint32_t conn)
 {
         const struct tcp_conn *c = conn_at(t, conn);
-        const struct tcp_flight *f = flight_at(t, c);
-        bool buffers = !pkt_pool_low(t->pool, POOL_PART_SEND) || (f && f->tail && pkt_tailroom(f->tail));
-        return buffers && send_free(t, c) >= tcp_send_queued(t, conn) / 2 && send_free(t, c) > 0;
+        return sendq_may_grow(t, flight_at(t, c)) && send_free(t, c) >= tcp_send_queued(t, conn) / 2 && send_free(t, c) > 0;
 }
 
 bool tcp_send_is_shut(const struct tcp *t, uint32_t conn)

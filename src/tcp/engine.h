@@ -198,8 +198,10 @@ struct tcp_listener {
 enum { HALF_LEVELS = 8, REPLY_MAX = 1024, TCP_MSS_DEFAULT = 536 /* RFC 9293 MUST-15, IPv4 */ };
 
 /* Shares of the packet pool (see pkt_pool_low()): when free buffers get fewer, first nothing is
- * kept out of order, then no more is queued to send, then no more to read. */
-enum { POOL_PART_OOO = 4, POOL_PART_SEND = 8, POOL_PART_RECV = 16 };
+ * kept out of order, then no more is queued to send, then no more to read; but a queue that is
+ * empty gets one even then, so that who holds many (a reader that does not read, a peer that
+ * acknowledges nothing) slows the others down and does not stop them. */
+enum { POOL_PART_OOO = 4, POOL_PART_SEND = 8, POOL_PART_RECV = 16, POOL_PART_FIRST = 32 };
 
 /* First in, first out, of records linked by next and prev. */
 struct tcp_fifo {
@@ -295,6 +297,8 @@ void     conn_opts_apply(struct tcp *t, struct tcp_conn *c);
 /* ---- sendq.c ---- */
 struct tcp_flight *flight_attach(struct tcp *t, struct tcp_conn *c);    /* the one it has, or new; NULL: none left */
 void     flight_detach(struct tcp *t, struct tcp_conn *c);              /* frees everything queued */
+/* Is there a packet buffer for another octet?  @f may be NULL: nothing is queued yet. */
+bool     sendq_may_grow(const struct tcp *t, const struct tcp_flight *f);
 uint32_t sendq_append(struct tcp *t, struct tcp_flight *f, const struct iovec *iov, size_t cnt, uint32_t max);
 void     sendq_acked(struct tcp *t, struct tcp_flight *f, uint32_t octets);
 void     sendq_copy(struct tcp_flight *f, uint32_t from, uint8_t *out, uint32_t len);

@@ -216,7 +216,7 @@ enum drop recvq_add(struct tcp *t, struct tcp_conn *c, struct pkt *p, tcp_seq se
                 /* Rounding the offered window up gives a few octets beyond the buffer each time: here it ends. */
                 pkt_give(t->pool, p);
                 drop = DROP_TCP_NO_WINDOW;
-        } else if (pkt_pool_low(t->pool, POOL_PART_RECV) && !fits_behind(q->tail, p)) {
+        } else if (pkt_pool_low(t->pool, q->head ? POOL_PART_RECV : POOL_PART_FIRST) && !fits_behind(q->tail, p)) {
                 pkt_give(t->pool, p);
                 drop = DROP_TCP_NO_MEM;
         } else {

@@ -38,12 +38,19 @@ void flight_detach(struct tcp *t, struct tcp_conn *c)
         c->flight = 0;
 }
 
+bool sendq_may_grow(const struct tcp *t, const struct tcp_flight *f)
+{
+        if (f && f->tail)
+                return pkt_tailroom(f->tail) || !pkt_pool_low(t->pool, POOL_PART_SEND);
+        return !pkt_pool_low(t->pool, POOL_PART_FIRST);
+}
+
 /* The buffer to fill on: the last one if it has room, or a new one behind it. */
 static struct pkt *sendq_tail(struct tcp *t, struct tcp_flight *f)
 {
         if (f->tail && pkt_tailroom(f->tail))
                 return f->tail;
-        struct pkt *p = pkt_pool_low(t->pool, POOL_PART_SEND) ? NULL : pkt_take(t->pool, 1);
+        struct pkt *p = sendq_may_grow(t, f) ? pkt_take(t->pool, 1) : NULL;
         if (!p)
                 return NULL;
         p->data = pkt_buf(p);
