@@ -192,6 +192,7 @@ void sim_free(struct sim *sim)
         }
         for (uint32_t i = 0; i < sim->host_cnt; i++) {
                 look_for_leaks(sim->host[i]);
+                test_saw(&sim->host[i]->shard.counters);
                 shard_fini(&sim->host[i]->shard);
                 free(sim->host[i]);
         }
