@@ -84,6 +84,19 @@ def pytest(path, build):
     count(path, time.monotonic() - began, max(tests - failed - skipped, 0), failed, skipped, output)
 
 
+def drop_reasons():
+    """The names in the one list of reasons to drop a packet."""
+    with open(os.path.join(ROOT, "src/base/drops.def")) as f:
+        return set(re.findall(r"^DROP\((\w+),", f.read(), re.M))
+
+
+def tell_unseen(path):
+    """Every drop reason is also a coverage mark: which ones has no test produced?"""
+    with open(path) as f:
+        unseen = sorted(drop_reasons() - set(f.read().split()))
+    print("drop reasons that no test produces: " + (" ".join(unseen) or "none"))
+
+
 def has_tests(path):
     return any(re.match(r"test_.*\.py$", f) for _, _, files in os.walk(os.path.join(ROOT, path)) for f in files)
 
@@ -99,6 +112,8 @@ def main():
     become_root()
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     build, asan = sys.argv[1], sys.argv[2]
+    seen = tempfile.NamedTemporaryFile(suffix=".drops")
+    os.environ["DROPS_SEEN"] = seen.name
     for directory in (build, asan):
         for name in PROGRAMS:
             if os.path.exists(os.path.join(ROOT, directory, name)):
@@ -106,6 +121,7 @@ def main():
     for path in PYTESTS:
         if has_tests(path):
             pytest(path, build)
+    tell_unseen(seen.name)
     print(f"{Total.passed} passed, {Total.failed} failed, {Total.skipped} skipped")
     return 1 if Total.failed or not Total.passed else 0
 

@@ -33,6 +33,11 @@ _Noreturn void test_skip(const char *why);
 /* Printed when the test fails: the command that repeats it, a seed. */
 void test_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* A part of the stack has come to its end: remember which drop reasons it has produced.  After all
+ * tests scripts/test.py tells which reasons none has ever produced: holes in the tests. */
+struct counters;
+void test_saw(const struct counters *c);
+
 #define TEST(test_name)                                                                 \
         static void test_name(void);                                                    \
         __attribute__((constructor)) static void test_name##_register(void)             \

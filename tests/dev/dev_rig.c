@@ -83,6 +83,7 @@ int end_open(struct end *e, const char *name, uint32_t mtu, uint32_t offload)
 
 void end_close(struct end *e)
 {
+        test_saw(&e->counters);
         netdev_queue_close(&e->q);
         netdev_close(e->dev);
         EXPECT_EQ(e->pool.small.used, 0);

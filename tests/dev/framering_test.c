@@ -32,6 +32,7 @@ static void ring_open(struct ring_rig *r)
 
 static void ring_close(struct ring_rig *r)
 {
+        test_saw(&r->counters);
         EXPECT_EQ(r->pool.small.used, 0);
         EXPECT_EQ(r->pool.large.used, 0);
         pkt_pool_fini(&r->pool);

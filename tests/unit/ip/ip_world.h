@@ -84,6 +84,7 @@ static inline struct world *world_new(const struct ip_conf *conf)
 /* Ends it, and holds it to having kept no packet. */
 static inline void world_end(struct world *w)
 {
+        test_saw(&w->cnt);
         ip_fini(&w->ip);
         EXPECT_EQ(w->pool.small.used, 0);
         EXPECT_EQ(w->pool.large.used, 0);

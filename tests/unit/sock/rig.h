@@ -184,6 +184,7 @@ static inline void rig_free(struct rig *rig)
         rig_run(rig, SEC(2000));
         for (int i = 0; i < 2; i++) {
                 struct rig_host *h = &rig->host[i];
+                test_saw(&h->counters);
                 EXPECT_EQ(h->ss.slab.used, 0);
                 EXPECT_EQ(h->ss.exts.used, 0);
                 EXPECT_EQ(h->ss.extras.used, 0);
