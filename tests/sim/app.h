@@ -30,6 +30,7 @@ struct app {
         uint64_t         write_at_ns, read_at_ns;       /* not before */
         uint64_t         abort_at, deaf_ns;
         bool             more;          /* MSG_MORE now and then */
+        bool             trusting;      /* what arrives is not compared: an attacker may have written it */
         bool             shut, eof, was_deaf;
         int              err;           /* the errno that ended it */
 };

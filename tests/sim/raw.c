@@ -32,7 +32,8 @@ void raw_say_seg(struct raw *r, const struct tcp_seg *seg, const uint8_t *text, 
         uint8_t *tcp = frame + ETH_HDR_LEN + IP4_HDR_LEN;
         uint32_t hdr_len = tcp_emit(tcp, seg);
 
-        memcpy(tcp + hdr_len, text, len);
+        if (len)
+                memcpy(tcp + hdr_len, text, len);
         uint64_t sum = csum_pseudo(&r->addr, &r->host->addr, IP_PROTO_TCP, hdr_len + len);
         csum_store(tcp + TCP_CSUM_OFFSET, (uint16_t)~csum_fold(csum_add(sum, tcp, hdr_len + len)));
         put_ip(r, frame, IP_PROTO_TCP, hdr_len + len);
