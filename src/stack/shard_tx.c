@@ -30,6 +30,7 @@ static uint32_t drain(struct shard *sh, uint32_t index)
                         lens[i] = pkts[i]->len;
 
                 uint32_t took = netdev_tx(&port->queue, pkts, cnt, sh->now_ns);
+                ASSERT(took <= cnt);
                 for (uint32_t i = 0; i < took; i++)
                         octets += lens[i];
                 count_add(&sh->counters, CNT_TX_FRAMES, took);

@@ -98,6 +98,7 @@ void sendq_acked(struct tcp *t, struct tcp_flight *f, uint32_t octets)
         }
         while (octets) {
                 struct pkt *p = f->head;
+                ASSERT(p);                              /* the buffers hold f->len octets */
                 if (octets < p->len) {
                         /* The cursor, if it stands here, keeps its offset 0: the buffer shrinks with the queue. */
                         pkt_pull(p, octets);
