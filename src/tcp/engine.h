@@ -195,7 +195,7 @@ struct tcp_listener {
         uint32_t opts;
 };
 
-enum { HALF_LEVELS = 8, REPLY_MAX = 1024, TCP_MSS_DEFAULT = 536 /* RFC 9293 MUST-15, IPv4 */ };
+enum { HALF_LEVELS = 8, REPLY_MAX = 1024, ANSWER_SLOTS = 256, TCP_MSS_DEFAULT = 536 /* RFC 9293 MUST-15, IPv4 */ };
 
 /* Shares of the packet pool (see pkt_pool_low()): when free buffers get fewer, first nothing is
  * kept out of order, then no more is queued to send, then no more to read; but a queue that is
@@ -234,6 +234,10 @@ struct tcp {
         bool              starved;                      /* the last poll found no packet buffer */
         uint64_t          challenge_refill_ns;          /* token bucket, RFC 5961 7 */
         uint32_t          challenge_tokens;
+        struct {
+                flow_ref who;
+                tick     at;
+        }                 answer[ANSWER_SLOTS];         /* who was told last, see answer_allowed() */
         uint32_t          reply_head, reply_cnt;
         bool              reply_last;                   /* the last segment was a reply: a connection is next */
         struct tcp_reply  reply[REPLY_MAX];
@@ -345,7 +349,10 @@ struct pkt *output_segment(struct tcp *t, const struct flow_key *key, struct tcp
 /* ---- reply.c ---- */
 void reply_push(struct tcp *t, const struct flow_key *key, const struct tcp_seg *seg, uint8_t tos, uint8_t ttl);
 void reply_rst_to(struct tcp *t, const struct flow_key *key, const struct tcp_seg *seg, uint32_t text_len);
-bool challenge_allowed(struct tcp *t, uint64_t now_ns);
+/* May @who be sent another ACK for a segment that says nothing new? */
+bool answer_allowed(struct tcp *t, flow_ref who, uint64_t now_ns);
+/* The same, for what a stranger can provoke too: within the limit for all. */
+bool challenge_allowed(struct tcp *t, flow_ref who, uint64_t now_ns);
 enum drop challenge_ack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, enum drop why);
 
 /* ---- isn.c ---- */

@@ -71,7 +71,7 @@ static enum step check_timestamp(struct arrival *a)
         if (!(a->seg->has & TCP_HAS_TS))
                 return dropped(a, DROP_TCP_NO_TS);      /* RFC 7323 3.2 */
         if (paws_is_old(a)) {
-                if (a->text_len || a->seg->flags & (TCP_SYN | TCP_FIN) || challenge_allowed(a->t, a->now_ns))
+                if (a->text_len || a->seg->flags & (TCP_SYN | TCP_FIN) || challenge_allowed(a->t, conn_ref(a->t, c), a->now_ns))
                         ack_soon(a);
                 return dropped(a, DROP_TCP_PAWS);
         }
@@ -104,8 +104,9 @@ static uint32_t offered_window(const struct tcp_conn *c)
 }
 
 /* An unacceptable segment is answered by an ACK.  Ones that carry nothing, or a SYN
- * (RFC 5961 4.2), are answered within the challenge limit, so two confused ends
- * cannot play ping-pong; keepalive probes (one number before RCV.NXT) always are. */
+ * (RFC 5961 4.2), are answered within limits, so two confused ends cannot play
+ * ping-pong; keepalive and window probes (one number before RCV.NXT) whatever
+ * strangers have used up of the limit for all. */
 static enum step not_acceptable(struct arrival *a, uint32_t len)
 {
         struct tcp_conn *c = a->c;
@@ -114,7 +115,8 @@ static enum step not_acceptable(struct arrival *a, uint32_t len)
         if (a->seg->flags & TCP_RST)
                 return dropped(a, DROP_TCP_SEQ);
         bool text = len && (!(a->seg->flags & TCP_SYN) || c->state == TCP_SYN_RECEIVED);
-        if (text || keepalive || challenge_allowed(a->t, a->now_ns))
+        flow_ref me = conn_ref(a->t, c);
+        if (text || (keepalive ? answer_allowed(a->t, me, a->now_ns) : challenge_allowed(a->t, me, a->now_ns)))
                 ack_soon(a);
         if (len && seq_le(seq_add(a->seg->seq, len), c->rcv_nxt))
                 return dropped(a, DROP_TCP_DUP_DATA);

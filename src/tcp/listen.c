@@ -225,7 +225,7 @@ enum drop half_input(struct tcp *t, uint32_t idx, struct pkt *p, const struct tc
             (int32_t)(seg->ts_val - h->ts_recent) < 0)
                 return DROP_TCP_PAWS;                                           /* RFC 7323 5.3 */
         if (!seq_in(seg->seq, rcv_nxt, 65535)) {                                /* first */
-                if (!(seg->flags & TCP_RST) && challenge_allowed(t, now_ns))
+                if (!(seg->flags & TCP_RST) && challenge_allowed(t, flow_ref_of(FLOW_HALF, h->wide, idx), now_ns))
                         half_send_syn_ack(t, h, key, now_ns);
                 return DROP_TCP_SEQ;
         }
@@ -237,7 +237,7 @@ enum drop half_input(struct tcp *t, uint32_t idx, struct pkt *p, const struct tc
                 return DROP_NONE;
         }
         if (seg->flags & TCP_SYN) {                                             /* fourth, RFC 5961 4.2 */
-                if (challenge_allowed(t, now_ns))
+                if (challenge_allowed(t, flow_ref_of(FLOW_HALF, h->wide, idx), now_ns))
                         half_send_syn_ack(t, h, key, now_ns);
                 return DROP_TCP_SYN_IN_CONN;
         }

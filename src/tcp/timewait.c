@@ -161,7 +161,7 @@ enum drop wait_input(struct tcp *t, uint32_t idx, const struct tcp_seg *seg, uin
                 fifo_push(&t->wait_fifo, &t->waits, idx);
                 ack_from(t, w, key, now_ns);
         } else if ((text_len || seg->flags & (TCP_SYN | TCP_FIN) || !seq_eq(seg->seq, w->rcv_nxt)) &&
-                   challenge_allowed(t, now_ns)) {
+                   challenge_allowed(t, flow_ref_of(FLOW_WAIT, w->wide, idx), now_ns)) {
                 ack_from(t, w, key, now_ns);
         }
         return DROP_TCP_TIME_WAIT;

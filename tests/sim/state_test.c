@@ -159,19 +159,16 @@ TEST(state_rst_inexact)
  * Spec:   RFC 5961 4.2; RFC 9293 3.10.7.4 fourth. */
 TEST(state_syn_in_connection)
 {
-        for (enum place at = AT_ESTAB; at < PLACE_CNT; at++) {
-                struct spot s = spot_at(at);
-                uint32_t seq[] = { s.them, s.them + 100, s.them - 100, s.them + 100000, 0 };
-                for (size_t i = 0; i < ARRAY_LEN(seq); i++) {
-                        raw_say(s.r, "S %u", seq[i]);
-                        raw_hear(s.r, "A %u ack %u", s.us, s.them);
-                        raw_say(s.r, "SA %u ack %u", seq[i], s.us);
+        static const int32_t seq[] = { 0, 100, -100, 100000, -1 };
+        for (enum place at = AT_ESTAB; at < PLACE_CNT; at++)
+                for (size_t i = 0; i < 2 * ARRAY_LEN(seq); i++) {
+                        struct spot s = spot_at(at);
+                        raw_say(s.r, "%s %u ack %u", i & 1 ? "SA" : "S", s.them + (uint32_t)seq[i / 2], s.us);
                         raw_hear(s.r, "A %u ack %u", s.us, s.them);
                         raw_quiet(s.r);
+                        EXPECT_STATE(&s, s.state);
+                        spot_free(&s);
                 }
-                EXPECT_STATE(&s, s.state);
-                spot_free(&s);
-        }
 }
 
 /* Goal:   an ACK of something never sent is answered by an ACK and otherwise ignored, its text too.
@@ -183,6 +180,7 @@ TEST(state_ack_of_the_unsent)
                 struct spot s = spot_at(at);
                 raw_say(s.r, "A %u ack %u", s.them, s.us + 1);
                 raw_hear(s.r, "A %u ack %u", s.us, s.them);
+                raw_quiet_for(s.r, MS(110));            /* one answer in 100 ms */
                 raw_say(s.r, "PA %u ack %u len 10", s.them, s.us + 1000000);
                 raw_hear(s.r, "A %u ack %u", s.us, s.them);
                 raw_quiet(s.r);
@@ -200,6 +198,7 @@ TEST(state_ack_too_old)
 
         raw_say(s.r, "PA 1 ack %u len 10", 1 - 65536u);
         raw_hear(s.r, "A 1 ack 1");
+        raw_quiet_for(s.r, MS(110));
         raw_say(s.r, "PA 1 ack %u len 10", 1 - 0x7fffffffu);
         raw_hear(s.r, "A 1 ack 1");
         EXPECT_EQ(tcp_recv_avail(TCP_OF(s.r->host), sim_conn(s.r->host, s.fd)), 0);
@@ -487,4 +486,25 @@ TEST(state_fin_and_ack_in_one_burst)
         raw_hear(s.r, "A 2 ack 2");
         EXPECT_STATE(&s, TCP_TIME_WAIT);
         spot_free(&s);
+}
+
+/* Goal:   two ends that disagree about their numbers do not answer each other's answers for ever.
+ * Method: bare ACKs out of the window, and one number before it, at the rate of a fast link; counted answers.
+ * Spec:   RFC 5961 7; Linux tcp_invalid_ratelimit. */
+TEST(state_no_war_of_acks)
+{
+        static const char *const war[] = { "A 100000 ack 1", "A 0 ack 1", "A 1 ack 5" };
+        for (size_t i = 0; i < ARRAY_LEN(war); i++) {
+                struct spot s = spot_at(AT_ESTAB);
+                uint32_t answers = 0;
+                for (int k = 0; k < 1000; k++) {
+                        raw_say(s.r, "%s", war[i]);
+                        raw_run(s.r, MS(1));
+                        answers += s.r->cnt;
+                        raw_forget(s.r);
+                }
+                EXPECT_GE(answers, 5);
+                EXPECT_LE(answers, 11);
+                spot_free(&s);
+        }
 }

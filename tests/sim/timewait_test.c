@@ -84,6 +84,8 @@ TEST(timewait_segments)
         raw_quiet(r);
         raw_say(r, "A 1 ack 1 len 10");
         raw_hear(r, "A 2 ack 2");
+        raw_say(r, "A 500 ack 2");                      /* one answer in 100 ms */
+        raw_quiet_for(r, MS(110));
         raw_say(r, "A 500 ack 2");
         raw_hear(r, "A 2 ack 2");
         raw_quiet(r);
@@ -115,6 +117,7 @@ TEST(timewait_reuse)
                 struct raw *r = raw_in_time_wait(1 + i, row[i].syn, row[i].fin_ts);
                 raw_say(r, "%s", row[i].again);         /* nobody listens: not even a new one */
                 raw_hear(r, "A 2 ack 2");
+                raw_quiet_for(r, MS(110));
                 int lfd = sim_listen(r->host, 80);
                 uint32_t old_irs = r->irs;
                 raw_say(r, "%s", row[i].again);

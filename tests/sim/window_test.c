@@ -190,7 +190,7 @@ TEST(window_silly_receiver)
                 raw_read(r, fd, i * 100, 100);
                 raw_say(r, "A 4000 ack 1");             /* a probe is answered by a window that is still shut */
                 raw_hear(r, "A 1 ack 4001 win 0");
-                raw_quiet(r);
+                raw_quiet_for(r, MS(110));
         }
         raw_read(r, fd, 900, 100);
         raw_hear(r, "A 1 ack 4001 win 1000");
