@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #ifdef MR_CHECK_SLOW
-enum { SEEDS = 40 };
+enum { SEEDS = 100 };
 #else
-enum { SEEDS = 150 };
+enum { SEEDS = 500 };
 #endif
 enum { CALLS = 3, FORGED_MAX = 64, FRAME_MAX = 2048, SEEN_MAX = 16 };
 

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #ifdef MR_CHECK_SLOW
-enum { SEEDS = 60 };
+enum { SEEDS = 200 };
 #else
-enum { SEEDS = 400 };
+enum { SEEDS = 1200 };
 #endif
 enum { CALLS_MAX = 8 };
 #define HUNT_TIME_MAX SEC(2 * 3600)
