@@ -347,6 +347,7 @@ static enum step check_fin(struct arrival *a)
                 return NEXT;
         c->rcv_nxt = seq_add(c->rcv_nxt, 1);
         c->flags |= TF_FIN_RCVD;
+        recvq_drop_ooo(t, c);                           /* behind the end of the stream there is nothing */
         ack_soon(a);
         note_add(a->note, c, TCP_EV_RDHUP | TCP_EV_READABLE);
         switch (c->state) {
