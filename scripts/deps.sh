@@ -5,8 +5,8 @@
 set -eu
 
 build="gcc libc6-dev binutils meson ninja-build pkg-config libinih-dev libhttp-parser-dev libssl-dev"
-test="python3-pytest curl wrk iproute2 iputils-ping nftables tcpdump procps ethtool"
-demo="curl wrk iproute2 procps"
+test="python3-pytest curl wrk netbase iproute2 iputils-ping nftables tcpdump procps ethtool"
+demo="curl wrk netbase iproute2 procps"
 
 want=
 for set in "${@:-build}"; do
