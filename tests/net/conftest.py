@@ -6,6 +6,7 @@ MILLRACE_BUILD=DIR   the build directory, for the examples too (build)
 MILLRACE_FULL=1      the long form of the tests that have one (many minutes)
 """
 import os
+import shutil
 import signal
 import sys
 
@@ -22,7 +23,7 @@ def why_not():
     if not os.path.exists("/dev/net/tun"):
         return "this system has no /dev/net/tun"
     for program, package in (("ip", "iproute2"), ("setpriv", "util-linux"), ("curl", "curl")):
-        if not world.shutil.which(program):
+        if not shutil.which(program):
             return f"{program} is not installed (Debian: {package})"
     if not os.access(world.MILLRACE, os.X_OK):
         return f"{world.MILLRACE} is not built"
@@ -40,8 +41,19 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 def pytest_sessionstart():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))       # so that fixtures are torn down
+    signal.signal(signal.SIGTERM, interrupt)                    # ends the session, and fixtures are torn down
+
+
+@pytest.fixture
+def tmp_path(tmp_path):
+    """As pytest's, but what is in it is gone with the test: these files are large."""
+    yield tmp_path
+    shutil.rmtree(tmp_path, ignore_errors=True)
 
 
 @pytest.fixture
