@@ -27,6 +27,12 @@ struct sim *sim_new(uint64_t seed)
         return sim;
 }
 
+void sim_begin_at(struct sim *sim, uint64_t now_ns)
+{
+        REQUIRE(sim->host_cnt == 0);
+        sim->now_ns = now_ns;
+}
+
 uint64_t sim_now(const struct sim *sim) { return sim->now_ns; }
 struct rnd *sim_rnd(struct sim *sim) { return &sim->rnd; }
 

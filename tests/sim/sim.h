@@ -84,6 +84,8 @@ struct sim *sim_new(uint64_t seed);
 /* Heals the links, closes all sockets, lets virtual time pass until everything has ended, and
  * fails the test if a packet, record or table entry is left anywhere. */
 void sim_free(struct sim *sim);
+/* Virtual time begins at 1,000 s; before there are hosts it may be told to begin elsewhere. */
+void sim_begin_at(struct sim *sim, uint64_t now_ns);
 uint64_t sim_now(const struct sim *sim);
 struct rnd *sim_rnd(struct sim *sim);
 
