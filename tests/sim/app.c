@@ -21,7 +21,9 @@ static void app_init(struct app *a, struct rnd *r, struct sim_host *h, uint32_t 
                 .deaf_ns = draw_log(r, SEC(30)),
                 .more = rnd_below(r, 4) == 0,
         };
-        static const enum app_end ends[] = { APP_POLITE, APP_POLITE, APP_POLITE, APP_DEAF, APP_DEAF, APP_CLOSE, APP_ABORT };
+        static const enum app_end ends[] = {
+                APP_POLITE, APP_POLITE, APP_POLITE, APP_DEAF, APP_DEAF, APP_CLOSE, APP_ABORT,
+        };
         a->end = ends[rnd_below(r, ARRAY_LEN(ends))];
         a->abort_at = draw_log(r, a->to_send);
         /* Tiny pieces of a long stream with a pause after each would take for ever. */
@@ -196,8 +198,9 @@ void call_print(const struct call *c)
         static const char *const ends[] = { "polite", "close", "abort", "deaf" };
         for (int i = 0; i < 2; i++) {
                 const struct app *a = &c->app[i];
-                printf("  port %u %s: %s, sent %llu of %llu, received %llu of %llu, %s%s%s, errno %d, state %s\n", c->port,
-                       i ? "server" : "client", ends[a->end], (unsigned long long)a->sent, (unsigned long long)a->to_send,
+                printf("  port %u %s: %s, sent %llu of %llu, received %llu of %llu, %s%s%s, errno %d, state %s\n",
+                       c->port, i ? "server" : "client", ends[a->end],
+                       (unsigned long long)a->sent, (unsigned long long)a->to_send,
                        (unsigned long long)a->rcvd, (unsigned long long)a->peer->to_send, a->shut ? "shut " : "",
                        a->eof ? "eof " : "", a->done ? "done" : "not done", a->err,
                        a->fd >= 0 ? tcp_state_names[sim_state(a->host, a->fd)] : "none");
@@ -206,7 +209,8 @@ void call_print(const struct call *c)
 
 static bool errno_fits(int err)
 {
-        return err == 0 || err == ECONNRESET || err == EPIPE || err == ETIMEDOUT || err == ECONNREFUSED || err == EHOSTUNREACH;
+        return err == 0 || err == ECONNRESET || err == EPIPE || err == ETIMEDOUT || err == ECONNREFUSED ||
+               err == EHOSTUNREACH;
 }
 
 void call_judge(const struct call *c)

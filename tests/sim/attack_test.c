@@ -48,8 +48,10 @@ static uint32_t near(struct rnd *r, uint32_t n)
 
 static uint8_t draw_flags(struct rnd *r)
 {
-        static const uint8_t usual[] = { TCP_ACK, TCP_ACK | TCP_PSH, TCP_ACK | TCP_FIN, TCP_RST, TCP_RST | TCP_ACK, TCP_SYN,
-                                         TCP_SYN | TCP_ACK, TCP_FIN, 0, TCP_ACK | TCP_URG };
+        static const uint8_t usual[] = {
+                TCP_ACK, TCP_ACK | TCP_PSH, TCP_ACK | TCP_FIN, TCP_ACK | TCP_URG, TCP_RST, TCP_RST | TCP_ACK,
+                TCP_SYN, TCP_SYN | TCP_ACK, TCP_FIN, 0,
+        };
         return rnd_below(r, 4) ? usual[rnd_below(r, ARRAY_LEN(usual))] : (uint8_t)rnd_u64(r);
 }
 
@@ -165,7 +167,8 @@ static void attack_one(uint64_t seed, bool on_path)
         sc.tcp.timestamps = rnd_below(r, 2);
         sc.tcp.opts.rcvbuf = sc.socks.opts.rcvbuf = rnd_below(r, 2) ? 20000 : 512 * 1024;
         struct sim_host *a = sim_host(sim, &sc), *b = sim_host(sim, &sc);
-        struct sim_link *l = sim_link(a, b, &(struct sim_link_conf){ .delay_ns = MS(1), .loss_ppm = rnd_below(r, 2) ? 10000 : 0 });
+        struct sim_link_conf lc = { .delay_ns = MS(1), .loss_ppm = rnd_below(r, 2) ? 10000 : 0 };
+        struct sim_link *l = sim_link(a, b, &lc);
         at = (struct attacker){ .rnd = r, .on_path = on_path, .per_frame_ppm = on_path ? 100000 : 800000 };
         for (uint32_t i = 0; i < CALLS; i++) {
                 call_init(&call[i], r, a, b, (uint16_t)(1000 + i), sim_now(sim), 200000);

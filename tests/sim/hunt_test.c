@@ -133,7 +133,8 @@ static bool hunt_apart(uint64_t seed)
         waitpid(pid, &status, 0);
         if (status == 0)
                 return true;
-        printf("  repeat: HUNT=1 SEED=%llu build/sim -1 hunt_random_networks_and_applications\n", (unsigned long long)seed);
+        printf("  repeat: HUNT=1 SEED=%llu build/sim -1 hunt_random_networks_and_applications\n",
+               (unsigned long long)seed);
         return false;
 }
 

@@ -5,7 +5,8 @@
 
 /* Goal:   hard errors end a connection that is being opened, with Linux's errno; soft ones do not.
  * Method: each code against a SYN.
- * Spec:   RFC 9293 3.9.2.2, MUST-54, SHLD-25, SHLD-26; RFC 5461 2. */
+ * Spec:   RFC 9293 3.9.2.2, SHLD-26; RFC 5461 2.  Unreachable hosts and networks end it too, as in
+ *         Linux (MUST-56 would not). */
 TEST(icmp_while_opening)
 {
         static const struct {

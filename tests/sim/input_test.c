@@ -81,7 +81,7 @@ TEST(input_acceptable_with_text)
 
 /* Goal:   with the window closed text is refused and answered, its ACK is used, and RST still resets.
  * Method: a full buffer; a segment with text and ACK; a RST with text.
- * Spec:   RFC 9293 3.10.7.4 first: "special allowance ... valid ACKs, URGs, and RSTs", MUST-66. */
+ * Spec:   RFC 9293 3.10.7.4 first: "special allowance ... valid ACKs, URGs, and RSTs". */
 TEST(input_zero_window)
 {
         struct raw *r = raw_with_rcvbuf(1, 2000);

@@ -351,7 +351,11 @@ void sim_link_free(struct sim_link *l)
 
 /* ---- what tests do to links ---- */
 
-void sim_lane_set(struct sim_link *l, enum sim_lane lane, const struct sim_link_conf *conf) { l->lane[lane].conf = *conf; }
+void sim_lane_set(struct sim_link *l, enum sim_lane lane, const struct sim_link_conf *conf)
+{
+        l->lane[lane].conf = *conf;
+}
+
 void sim_link_cut(struct sim_link *l) { l->cut = true; }
 void sim_link_heal(struct sim_link *l) { l->cut = false; }
 uint64_t sim_frames(const struct sim_link *l, enum sim_lane lane) { return l->lane[lane].sent; }

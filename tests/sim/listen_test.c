@@ -11,7 +11,7 @@ static struct tcp_usage usage(struct sim_host *h)
 
 /* Goal:   a full accept queue holds SYNs back, silently; accept() makes room and the repetition gets in.
  * Method: a backlog of 2, of which Linux makes 3; five clients; their SYNs and ACKs by hand.
- * Spec:   listen(2); RFC 9293 MAY (drop and let the peer repeat). */
+ * Spec:   listen(2): "the request may be ignored so that a later reattempt at connection succeeds". */
 TEST(listen_backlog)
 {
         struct raw *r = raw_new(sim_seed(__func__, 1));
@@ -182,7 +182,8 @@ TEST(listen_no_connection_free)
         raw_free(r);
 }
 
-/* Goal:   when all ephemeral ports to one destination are taken, connect() says so, and a port that is free again works.
+/* Goal:   when all ephemeral ports to one destination are taken, connect() says so, and one that is free
+ *         again works.
  * Method: a range of five ports, six connections.
  * Spec:   RFC 6056 3; connect(2) EADDRNOTAVAIL. */
 TEST(listen_port_exhaustion)

@@ -19,7 +19,8 @@ static void put_ip(struct raw *r, uint8_t *frame, uint8_t proto, uint32_t len)
 {
         struct eth_hdr eth = { .dst = { { 2, 0, 0, 0, 0, 1 } }, .src = raw_mac, .type = ETH_TYPE_IP4 };
         struct ip4_hdr ip = {
-                .src = r->addr, .dst = r->host->addr, .total_len = (uint16_t)(IP4_HDR_LEN + len), .proto = proto, .ttl = 64,
+                .src = r->addr, .dst = r->host->addr, .total_len = (uint16_t)(IP4_HDR_LEN + len),
+                .proto = proto, .ttl = 64,
         };
         eth_emit(frame, &eth);
         ip4_emit(frame + ETH_HDR_LEN, &ip);
@@ -45,7 +46,8 @@ static void say_icmp(struct raw *r, uint8_t type, uint8_t code, uint16_t mtu, ui
         uint8_t *icmp = frame + ETH_HDR_LEN + IP4_HDR_LEN, *quote = icmp + ICMP_HDR_LEN;
         uint32_t len = ICMP_HDR_LEN + IP4_HDR_LEN + ICMP_QUOTE_L4;
         struct ip4_hdr ip = {
-                .src = r->host->addr, .dst = r->addr, .total_len = 60, .proto = IP_PROTO_TCP, .ttl = 3, .dont_frag = true,
+                .src = r->host->addr, .dst = r->addr, .total_len = 60, .proto = IP_PROTO_TCP, .ttl = 3,
+                .dont_frag = true,
         };
         memset(icmp, 0, len);
         icmp[0] = type;
@@ -302,7 +304,8 @@ bool raw_hear_at_(struct raw *r, const char *file, int line, uint64_t ns, const 
         va_end(ap);
 
         if (!hear_first(r, begin_ns + (ns ? ns + TIMER_LATE_NS : 0))) {
-                test_fail(file, line, "nothing heard within %llu ms, not \"%s\"", (unsigned long long)(ns / 1000000), want);
+                test_fail(file, line, "nothing heard within %llu ms, not \"%s\"", (unsigned long long)(ns / 1000000),
+                          want);
                 return false;
         }
         r->last = r->queue[r->head];

@@ -105,7 +105,7 @@ static uint64_t next_event_ns(const struct sim *sim)
         for (uint32_t i = 0; i < sim->link_cnt; i++)
                 for (int k = 0; k < 2; k++) {
                         uint64_t due_ns = sim_end_due(&sim->link[i]->end[k]);
-                        if (!sim->link[i]->end[k].host && due_ns > sim->now_ns)         /* what has arrived waits to be heard */
+                        if (!sim->link[i]->end[k].host && due_ns > sim->now_ns) /* the others wait to be heard */
                                 at = u64_min(at, due_ns);
                 }
         return at;

@@ -95,7 +95,7 @@ TEST(timewait_segments)
 /* Goal:   a SYN that is surely new opens the tuple again at once, with a higher initial number; others are
  *         answered by the ACK of the old connection.
  * Method: with timestamps later, equal and earlier; without, by sequence number; with and without a listener.
- * Spec:   RFC 6191 2; RFC 9293 3.6.1, MAY-2, SHLD-? (time stamps). */
+ * Spec:   RFC 6191 2; RFC 9293 3.6.1, MAY-2. */
 TEST(timewait_reuse)
 {
         static const struct {

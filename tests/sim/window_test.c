@@ -215,7 +215,8 @@ TEST(window_edge_never_retreats)
                 raw_say(r, "A %u ack 1 len %u", next + 1, len);
                 while (r->cnt) {
                         const struct tcp_seg *s = &r->queue[r->head].seg;
-                        uint32_t now = s->ack.raw - r->iss - 1 + ((uint32_t)s->window << sim_report(r->host, fd).rcv_wscale);
+                        uint32_t wnd = (uint32_t)s->window << sim_report(r->host, fd).rcv_wscale;
+                        uint32_t now = s->ack.raw - r->iss - 1 + wnd;
                         EXPECT_GE(now, edge);
                         edge = now;
                         next = s->ack.raw - r->iss - 1;

@@ -29,8 +29,9 @@ static void world_init(struct world *w, uint64_t seed, uint32_t hash_mask)
         rnd_seed(&w->rnd, seed);
         REQUIRE(flow_table_init(&w->table, CAP, (struct hash_key){ { seed, 2 } }, false) == 0);
         for (int kind = FLOW_CONN; kind < FLOW_KIND_CNT; kind++) {
-                REQUIRE(slab_init(&w->slab[kind], "records", sizeof(struct flow_id), sizeof(struct flow_wide), CAP, false) == 0);
-                w->table.slab[kind] = &w->slab[kind];
+                struct slab *s = &w->slab[kind];
+                REQUIRE(slab_init(s, "records", sizeof(struct flow_id), sizeof(struct flow_wide), CAP, false) == 0);
+                w->table.slab[kind] = s;
         }
 }
 
@@ -50,7 +51,8 @@ static uint32_t hash_of(const struct world *w, const struct flow_key *key)
 static struct flow_key draw_key(struct world *w)
 {
         struct flow_key k = {
-                .laddr = ip_addr_v4(0x0a000001 + rnd_below(&w->rnd, 2)), .raddr = ip_addr_v4(0x0a010000 + rnd_below(&w->rnd, 16)),
+                .laddr = ip_addr_v4(0x0a000001 + rnd_below(&w->rnd, 2)),
+                .raddr = ip_addr_v4(0x0a010000 + rnd_below(&w->rnd, 16)),
                 .lport = (uint16_t)(80 + rnd_below(&w->rnd, 2)), .rport = (uint16_t)(1000 + rnd_below(&w->rnd, 64)),
         };
         if (rnd_below(&w->rnd, 3) == 0)                 /* IPv6, differing in one octet anywhere */

@@ -114,8 +114,8 @@ TEST(ports_conflicts_against_a_list)
                         continue;
                 }
                 struct binding want = {
-                        .addr = rnd_below(&r, 3) ? host(rnd_below(&r, 3)) : any(), .port = (uint16_t)(80 + rnd_below(&r, 8)),
-                        .flags = (uint8_t)rnd_below(&r, 4),
+                        .addr = rnd_below(&r, 3) ? host(rnd_below(&r, 3)) : any(),
+                        .port = (uint16_t)(80 + rnd_below(&r, 8)), .flags = (uint8_t)rnd_below(&r, 4),
                 };
                 bool may = cnt < MAX;
                 for (uint32_t i = 0; i < cnt; i++)
