@@ -146,7 +146,7 @@ int sock_connect(struct socks *ss, int fd, const struct sockaddr *sa, socklen_t 
         if (answer != -EINPROGRESS && answer != -EALREADY)
                 return answer;
 
-        struct sock_wait w = sock_wait_of(ss, s, SOCK_DIR_SND, false);
+        SOCK_WAIT w = sock_wait_of(ss, s, SOCK_DIR_SND, false);
         if (answer == -EINPROGRESS && w.nonblock)
                 return answer;
         while (conn_is_opening(ss, s)) {
@@ -232,7 +232,7 @@ int sock_accept(struct socks *ss, int fd, struct sockaddr *sa, socklen_t *len, i
         int rc = sock_get(ss, fd, &s);
         if (rc < 0)
                 return rc;
-        struct sock_wait w = sock_wait_of(ss, s, SOCK_DIR_RCV, false);
+        SOCK_WAIT w = sock_wait_of(ss, s, SOCK_DIR_RCV, false);
         while (rc == 0) {
                 if (s->kind != KIND_LISTENER)
                         return -EINVAL;

@@ -337,7 +337,7 @@ static int collect(struct socks *ss, struct sock *ep, struct epoll_event *evs, i
 
 int sock_epoll_wait(struct socks *ss, int epfd, struct epoll_event *evs, int max, uint64_t timeout_ns)
 {
-        struct sock_wait w = { .timeo_ns = timeout_ns, .turned = true };
+        SOCK_WAIT w = { .timeo_ns = timeout_ns, .turned = true };
 
         uint32_t ep = sock_of_fd(ss, epfd);
         if (!ep)
@@ -349,6 +349,8 @@ int sock_epoll_wait(struct socks *ss, int epfd, struct epoll_event *evs, int max
         if (sock_at(ss, ep)->kind != KIND_EPOLL)
                 return -EINVAL;
 
+        if (timeout_ns && !sock_at(ss, ep)->ep.head)    /* with something on the list it will not come to waiting */
+                sock_wait_begin(ss, &w);
         ss->env.turn(ss->env.arg, 0);
         for (;;) {
                 int cnt = collect(ss, sock_at(ss, ep), evs, max);

@@ -89,7 +89,7 @@ static ssize_t io_send(struct socks *ss, int fd, struct io_iter *it, int flags)
                 return n;
         if (flags & MSG_OOB)
                 return -EOPNOTSUPP;             /* urgent data are received in line, and not sent (RFC 6093) */
-        struct sock_wait w = sock_wait_of(ss, s, SOCK_DIR_SND, flags & MSG_DONTWAIT);
+        SOCK_WAIT w = sock_wait_of(ss, s, SOCK_DIR_SND, flags & MSG_DONTWAIT);
         for (;;) {
                 n = send_try(ss, s, it, (flags & MSG_MORE) || (s->flags & SOCKF_CORK));
                 if (n >= 0) {
@@ -189,7 +189,7 @@ static ssize_t io_recv(struct socks *ss, int fd, const struct io_iter *it, int f
                 return n;
         if (flags & (MSG_OOB | MSG_ERRQUEUE))   /* as Linux without urgent data, and without queued errors */
                 return flags & MSG_OOB ? -EINVAL : -EAGAIN;
-        struct sock_wait w = sock_wait_of(ss, s, SOCK_DIR_RCV, flags & MSG_DONTWAIT);
+        SOCK_WAIT w = sock_wait_of(ss, s, SOCK_DIR_RCV, flags & MSG_DONTWAIT);
         if (!w.nonblock)
                 r.enough = flags & MSG_WAITALL ? it->left : u64_min(sock_rcvlowat(ss, s), it->left);
         for (;;) {

@@ -46,6 +46,10 @@ struct sock_env {
         /* One turn of the shard; if nothing happens, sleep until something does
          * or @deadline_ns (0: do not sleep).  0, or -EINTR when a signal came. */
         int  (*turn)(void *arg, uint64_t deadline_ns);
+        /* Around all turns of a call that waits: a signal that comes during one of them ends the next
+         * that would sleep.  NULL: there are no signals. */
+        void (*wait_begin)(void *arg);
+        void (*wait_end)(void *arg);
         void *arg;
 };
 

@@ -51,11 +51,17 @@ struct sock_wait {
         uint64_t deadline_ns;           /* 0: not yet set */
         bool     nonblock;
         bool     turned;
+        struct socks *begun;            /* wait_begin() was called: sock_wait_end() calls wait_end() */
 };
+/* A struct sock_wait is declared with this: the wait ends with the block that it stands in. */
+#define SOCK_WAIT __attribute__((cleanup(sock_wait_end))) struct sock_wait
 enum sock_dir { SOCK_DIR_RCV, SOCK_DIR_SND };
 struct sock_wait sock_wait_of(const struct socks *ss, const struct sock *s, enum sock_dir dir, bool dontwait);
 /* There was nothing yet.  0: look again, from the descriptor on; -EAGAIN: waited long enough; -EINTR. */
 int sock_wait(struct socks *ss, struct sock_wait *w);
+/* From the next turn on no signal gets lost.  Twice is once. */
+void sock_wait_begin(struct socks *ss, struct sock_wait *w);
+void sock_wait_end(struct sock_wait *w);
 
 /* ---- ext.c: the part that few sockets have ---- */
 

@@ -16,8 +16,24 @@ struct sock_wait sock_wait_of(const struct socks *ss, const struct sock *s, enum
         return w;
 }
 
+void sock_wait_begin(struct socks *ss, struct sock_wait *w)
+{
+        if (w->begun || !ss->env.wait_begin)
+                return;
+        w->begun = ss;
+        ss->env.wait_begin(ss->env.arg);
+}
+
+void sock_wait_end(struct sock_wait *w)
+{
+        if (w->begun)
+                w->begun->env.wait_end(w->begun->env.arg);
+}
+
 int sock_wait(struct socks *ss, struct sock_wait *w)
 {
+        if (!w->nonblock)
+                sock_wait_begin(ss, w);
         if (!w->turned) {                       /* the first look after a turn: often that was all it took */
                 w->turned = true;
                 if (w->nonblock && ss->grace) {
@@ -54,12 +70,14 @@ static int poll_once(struct socks *ss, struct pollfd *fds, uint64_t cnt)
 
 int sock_poll(struct socks *ss, struct pollfd *fds, uint64_t cnt, uint64_t timeout_ns)
 {
-        struct sock_wait w = { .timeo_ns = timeout_ns, .turned = true };
+        SOCK_WAIT w = { .timeo_ns = timeout_ns, .turned = true };
 
         if (cnt > ss->conf.max_socks)
                 return -EINVAL;
         if (cnt && !fds)
                 return -EFAULT;
+        if (timeout_ns)
+                sock_wait_begin(ss, &w);
         ss->env.turn(ss->env.arg, 0);
         for (;;) {
                 int n = poll_once(ss, fds, cnt);

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* stack/shard.c - The loop, and how it idles */
+/* stack/shard.c - Start and stop, and the turn; see shard.h */
 #include "stack/shard.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* ---- what the layers ask of each other ---- */
 
@@ -43,13 +40,17 @@ static int env_source_for(void *arg, const struct ip_addr *dst, struct ip_addr *
 static uint64_t env_now(void *arg) { return ((struct shard *)arg)->now_ns; }
 
 static int env_turn(void *arg, uint64_t deadline_ns) { return shard_run(arg, deadline_ns); }
+static void env_wait_begin(void *arg) { shard_wait_begin(arg); }
+static void env_wait_end(void *arg) { shard_wait_end(arg); }
 
 /* ---- start and stop ---- */
 
 int shard_init(struct shard *sh, const struct shard_conf *conf, const struct shard_env *env)
 {
         struct tcp_env tcp_env = { path_of, sh };
-        struct sock_env sock_env = { env_is_local, env_source_for, env_now, env_turn, sh };
+        struct sock_env sock_env = {
+                env_is_local, env_source_for, env_now, env_turn, env_wait_begin, env_wait_end, sh,
+        };
 
         *sh = (struct shard){ .env = *env, .spin_ns = conf->spin_ns, .never_sleep = conf->never_sleep };
         sh->now_ns = env->now_ns(env->arg);
@@ -161,77 +162,4 @@ uint64_t shard_next_deadline(const struct shard *sh)
         if (tcp_send_pending(sh->tcp))                  /* no buffer was free */
                 at = u64_min(at, sh->now_ns + US(100));
         return at;
-}
-
-/* ---- idling ---- */
-
-/* Sleep on the devices until @until_ns; signals in @mask are let through.  0 or -EINTR. */
-static int sleep_on_devices(struct shard *sh, uint64_t until_ns, const sigset_t *mask)
-{
-        struct pollfd fds[SHARD_PORTS_MAX];
-        bool may_sleep = true;
-        int rc = 0;
-
-        for (uint32_t i = 0; i < sh->port_cnt; i++) {
-                const struct netdev_ops *ops = sh->port[i].dev->ops;
-                fds[i] = (struct pollfd){ .fd = ops->fd ? ops->fd(&sh->port[i].queue) : -1, .events = POLLIN };
-                may_sleep &= fds[i].fd >= 0;
-                if (ops->sleep_begin)
-                        may_sleep &= ops->sleep_begin(&sh->port[i].queue);
-        }
-        uint64_t now = sh->env.now_ns(sh->env.arg);
-        if (may_sleep && now < until_ns) {
-                uint64_t left = until_ns - now;
-                struct timespec ts = { (time_t)(left / SEC(1)), (long)(left % SEC(1)) };
-                count(&sh->counters, CNT_SLEEPS);
-                if (ppoll(fds, sh->port_cnt, until_ns == TIME_NEVER ? NULL : &ts, mask) < 0 && errno == EINTR)
-                        rc = -EINTR;
-        }
-        for (uint32_t i = 0; i < sh->port_cnt; i++) {
-                const struct netdev_ops *ops = sh->port[i].dev->ops;
-                if (ops->sleep_end)
-                        ops->sleep_end(&sh->port[i].queue);
-        }
-        return rc;
-}
-
-/* A signal that came while we span with signals blocked. */
-static bool signal_waits(const sigset_t *mask)
-{
-        sigset_t pending;
-        sigpending(&pending);
-        for (int sig = 1; sig < SIGRTMIN; sig++)
-                if (sigismember(&pending, sig) && !sigismember(mask, sig))
-                        return true;
-        return false;
-}
-
-/* Signals are blocked from here on and let through only inside ppoll(), or the
- * one that sets a program's "stop" between its last look at it and our sleep
- * would not wake us. */
-static int idle(struct shard *sh, uint64_t deadline_ns)
-{
-        sigset_t all, mask;
-        uint64_t idle_since_ns = sh->now_ns;
-        int rc = 0;
-
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &mask);
-        for (uint32_t spins = 1; rc == 0 && shard_turn(sh) == 0 && sh->now_ns < deadline_ns; spins++) {
-                if (!sh->never_sleep && sh->now_ns - idle_since_ns >= sh->spin_ns)
-                        rc = sleep_on_devices(sh, u64_min(deadline_ns, shard_next_deadline(sh)), &mask);
-                else if (spins % 64 == 0 && signal_waits(&mask))
-                        rc = -EINTR;
-        }
-        if (rc == 0 && signal_waits(&mask))
-                rc = -EINTR;
-        pthread_sigmask(SIG_SETMASK, &mask, NULL);
-        return rc;
-}
-
-int shard_run(struct shard *sh, uint64_t deadline_ns)
-{
-        if (shard_turn(sh) || deadline_ns <= sh->now_ns)
-                return 0;
-        return idle(sh, deadline_ns);
 }

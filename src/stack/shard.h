@@ -43,6 +43,7 @@
 #include "sock/sock.h"
 #include "tcp/tcp.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -77,6 +78,8 @@ struct shard {
         uint64_t          now_ns;               /* of the turn that runs or ran last */
         uint64_t          spin_ns;
         bool              never_sleep;
+        bool              waiting;              /* between shard_wait_begin() and shard_wait_end() */
+        sigset_t          signals;              /* meanwhile: the program's own mask */
         struct pkt_pool   pool;
         struct counters   counters;
         struct ip         ip;
@@ -100,6 +103,10 @@ uint32_t shard_turn(struct shard *sh);
 /* Turn until something was done or @deadline_ns has passed (0: one turn, no
  * waiting); spins, then sleeps.  0, or -EINTR when a signal came. */
 int  shard_run(struct shard *sh, uint64_t deadline_ns);
+
+/* Around the turns of one waiting call, so that no signal is lost between them (shard_idle.c). */
+void shard_wait_begin(struct shard *sh);
+void shard_wait_end(struct shard *sh);
 
 /* Nothing is due before this; TIME_NEVER: nothing at all. */
 uint64_t shard_next_deadline(const struct shard *sh);
