@@ -13,7 +13,7 @@ struct ip_conf ip_conf_default(void)
 {
         return (struct ip_conf){
                 .neigh = {
-                        .max = 65536, .hold_each = 3, .hold_total = 1024, .probes = 3,
+                        .max = 65536, .hold_each = 100, .hold_total = 1024, .probes = 3,
                         .reachable_ns = SEC(30), .delay_ns = SEC(5), .retrans_ns = SEC(1),
                 },
                 .locals_max = 65536,

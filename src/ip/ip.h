@@ -41,7 +41,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { IP_TTL_DEFAULT = 64, IP_DSTS = 256, IP_FAILURES = 64 };
+enum { IP_TTL_DEFAULT = 64, IP_DSTS = 256, IP_FAILURES = 128 };
 
 struct ip_conf {
         struct neigh_conf neigh;
