@@ -27,7 +27,7 @@
  *
  *      packet buffers    rx: the device drops, DROP_NO_PKT; out-of-order data is
  *                        given up first (recvq.c); tx waits for acknowledgments
- *      half-open         the oldest is given up: DROP_TCP_SYN_FULL
+ *      half-open         the oldest of those repeated most often is given up: DROP_TCP_SYN_FULL
  *      TIME-WAIT         the oldest ends early: TCP_TW_EVICTED
  *      connections       the handshake's last ACK is ignored: DROP_TCP_NO_CONN
  *      room in a device  pulling stops until it takes frames again; a device that
