@@ -206,3 +206,22 @@ TEST(memory_same_seed_same_capture)
         for (int i = 0; i < 3; i++)
                 free(file[i]);
 }
+
+/* Goal:   what a device refuses for more than 50 ms is given up and counted, and TCP sends it again.
+ * Method: a device that passes 4 KB/s and has room for one frame, and text for ten; every octet arrives, late.
+ * Spec:   stack/shard.h, "when something runs out". */
+TEST(memory_device_that_takes_nothing)
+{
+        struct sim *sim = sim_new(sim_seed(__func__, 1));
+        struct sim_host *a = sim_host(sim, NULL), *b = sim_host(sim, NULL);
+        int fa, fb;
+
+        struct sim_link *l = sim_link(a, b, &(struct sim_link_conf){ 0 });
+        sim_pair(a, b, &fa, &fb);
+        sim_lane_set(l, SIM_AB, &(struct sim_link_conf){ .bits_per_s = 32000, .queue_octets = 2000, .pushback = true });
+        sim_transfer(a, fa, b, fb, 15000, SEC(300));
+        EXPECT_GT(DROPS(a, TX_FULL), 0);
+        EXPECT_GT(CNT(a, TCP_SEGS_RETRANS), 0);
+        EXPECT_EQ(a->shard.ip.tx[0].cnt, 0);
+        sim_free(sim);
+}
