@@ -106,6 +106,15 @@ int ip_route_add(struct ip *ip, const struct ip_prefix *dst, const struct ip_add
 
 bool ip_is_local(const struct ip *ip, const struct ip_addr *a) { return local_is_ours(local_find(&ip->local, a)); }
 
+enum ip_dad ip_local_dad(const struct ip *ip, const struct ip_addr *a)
+{
+        uint32_t found = local_find(&ip->local, a);
+
+        if (!found || !(found & LOCAL_TENTATIVE))
+                return IP_DAD_DONE;
+        return local_at(&ip->local, found & ~LOCAL_TENTATIVE)->stage == LOCAL_CONFLICT ? IP_DAD_CONFLICT : IP_DAD_PROBING;
+}
+
 uint32_t ip_local_iface(const struct ip *ip, const struct ip_addr *a)
 {
         return local_at(&ip->local, local_find(&ip->local, a))->iface;

@@ -148,6 +148,9 @@ int  ip_route_add(struct ip *ip, const struct ip_prefix *dst, const struct ip_ad
 
 /* Is @a an address of ours that is in use? */
 bool ip_is_local(const struct ip *ip, const struct ip_addr *a);
+enum ip_dad { IP_DAD_DONE, IP_DAD_PROBING, IP_DAD_CONFLICT };
+/* How far conf.dad has come with @a, an address that was added. */
+enum ip_dad ip_local_dad(const struct ip *ip, const struct ip_addr *a);
 /* On which interface is @a, an address of ours?  Meaningful only when ip_is_local(). */
 uint32_t ip_local_iface(const struct ip *ip, const struct ip_addr *a);
 /* Is @a the limited broadcast address, or that of a link of ours? */

@@ -135,6 +135,30 @@ static int add_interfaces(struct mr_stack *st, uint64_t seed, char *err, size_t 
         return rc;
 }
 
+/* With arp_dad: turn until every address has been asked for, and nobody had it (RFC 5227 2.1). */
+static int wait_for_addresses(struct mr_stack *st, char *err, size_t err_len)
+{
+        for (uint32_t i = 0; i < st->conf.iface_cnt; i++)
+                for (uint32_t a = 0; a < st->conf.ifaces[i].addr_cnt; a++) {
+                        struct ip_prefix p = conf_prefix(&st->conf.ifaces[i].addrs[a]);
+                        char text[IP_ADDR_TEXT_MAX];
+                        enum ip_dad dad;
+                        int rc = 0;
+
+                        while ((dad = ip_local_dad(&st->shard.ip, &p.addr)) == IP_DAD_PROBING && rc == 0)
+                                rc = shard_run(&st->shard, st->shard.now_ns + SEC(1));
+                        if (dad == IP_DAD_DONE)
+                                continue;
+                        if (rc == 0)
+                                rc = -EADDRINUSE;
+                        conf_err(err, err_len, rc == -EADDRINUSE ? "%s is in use by another host on %s; choose another address"
+                                                                 : "interrupted while asking whether %s is free on %s",
+                                 ip_addr_text(text, &p.addr), st->conf.ifaces[i].dev);
+                        return rc;
+                }
+        return 0;
+}
+
 static void say_sizes(const struct mr_conf *conf)
 {
         uint64_t conn_octets = 128 + 64 + 4;            /* tcp_conn, sock, descriptor: asserted where they are declared */
@@ -171,6 +195,8 @@ struct mr_stack *mr_stack_new(const struct mr_conf *conf, char *err, size_t err_
                 goto failed;
         }
         rc = add_interfaces(st, conf->seed, err, err_len);
+        if (rc == 0 && conf->arp_dad)
+                rc = wait_for_addresses(st, err, err_len);
         if (rc < 0) {
                 mr_stack_free(st);
                 errno = -rc;

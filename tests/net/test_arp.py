@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Neighbours: ageing, announcements, conflicts, floods."""
+import subprocess
 import time
 
 from frames import ARP_REPLY, ARP_REQUEST, BROADCAST, ETH_ARP, Peer, addr, arp, eth
-from world import OURS, THEIRS, until
+from world import MILLRACE, OURS, THEIRS, until
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -113,3 +114,20 @@ def test_arp_flood(net, start, note):
     assert stats["drop_arp_unasked"] > 10000
     s.close()
     peer.close()
+
+
+def test_address_in_use(net):
+    """Goal: with --arp-dad an address that another host has is not taken: one line, status 1 (RFC 5227 2.1).
+    Method: the kernel has the address on the very link; then another one, which is free and works."""
+    net.ip("tuntap add dev mr0 mode tap vnet_hdr")
+    net.ip(f"addr add {OURS}/24 dev mr0")
+    net.ip("link set mr0 up")
+    p = net.run(MILLRACE, "httpd", "--dev", "tap:mr0", "--addr", OURS + "/24", "--arp-dad", "yes", check=False)
+    assert p.returncode == 1
+    last = p.stderr.splitlines()[-1]
+    assert OURS in last and "in use" in last and "choose another" in last
+    server = net.popen(MILLRACE, "httpd", "--dev", "tap:mr0", "--addr", "10.77.0.3/24", "--arp-dad", "yes",
+                       stderr=subprocess.PIPE, text=True)
+    lines = iter(server.stderr.readline, "")
+    assert any("httpd on port" in line for line in lines)
+    net.page("10.77.0.3")

@@ -206,7 +206,6 @@ class Server:
     def stop(self, sig=signal.SIGINT):
         """End it, which must succeed at once.  Returns its counters."""
         assert self.alive(), f"the server has ended with {self.process.returncode}: {self.stderr}"
-        time.sleep(0.005)               # a signal in the middle of its work is noticed when epoll_wait times out: 1 s
         self.process.send_signal(sig)
         try:
             self.stdout, _ = self.process.communicate(timeout=10)
