@@ -65,7 +65,7 @@ static int parse_prefix(const char *text, struct ip_prefix *out, struct conf_why
         if (!strchr(text, '/'))
                 return conf_refuse(why, "%.50s: the length is missing; write it like 10.77.0.2/24", text);
         if (ip_prefix_parse(out, text) < 0)
-                return conf_refuse(why, "%.50s is not an address with a length; write it like 10.77.0.2/24", text);
+                return conf_refuse(why, "%.50s: is not an address with a length; write it like 10.77.0.2/24", text);
         if (!ip_addr_is_v4(&out->addr))
                 return conf_refuse(why, "%.50s: IPv6 is not done yet; give an IPv4 address", text);
         return 0;
@@ -83,19 +83,19 @@ static int check_host(const struct ip_prefix *p, const char *text, struct conf_w
         uint32_t host = ip_addr_to_v4(&p->addr) & host_mask(p);
 
         if (ip_addr_is_any(&p->addr) || ip_addr_is_multicast(&p->addr) || (ip_addr_to_v4(&p->addr) >> 24) == 127)
-                return conf_refuse(why, "%s is not the address of a host", text);
+                return conf_refuse(why, "%s: is not the address of a host; write it like 10.77.0.2/24", text);
         /* RFC 3021: networks of two have neither a network nor a broadcast address. */
         if (host_mask(p) > 1 && host == 0)
-                return conf_refuse(why, "%s is a network, not a host; write it like 10.77.0.2/24", text);
+                return conf_refuse(why, "%s: is a network, not a host; write it like 10.77.0.2/24", text);
         if (host_mask(p) > 1 && host == host_mask(p))
-                return conf_refuse(why, "%s is the broadcast address of its network; choose another", text);
+                return conf_refuse(why, "%s: is the broadcast address of its network; choose another", text);
         return 0;
 }
 
 static int check_network(const struct ip_prefix *p, const char *text, struct conf_why *why)
 {
         if (ip_addr_to_v4(&p->addr) & host_mask(p))
-                return conf_refuse(why, "%s has bits behind its length; write it like 10.64.0.0/16", text);
+                return conf_refuse(why, "%s: has bits behind its length; write it like 10.64.0.0/16", text);
         return 0;
 }
 
@@ -142,6 +142,8 @@ static int add_each(struct mr_conf *conf, const char *value, struct conf_why *wh
                 char item[IP_PREFIX_TEXT_MAX];
                 value += strspn(value, " ");
                 size_t len = strcspn(value, ",");
+                if (len == 0)
+                        return conf_refuse(why, "an item of the list is empty; write it like A/LEN,B/LEN");
                 snprintf(item, sizeof item, "%.*s", (int)len, value);
                 int rc = add(iface, item, why);
                 if (rc < 0 || value[len] == '\0')
@@ -225,7 +227,7 @@ static int conf_add_route(struct mr_conf *conf, const char *value, struct conf_w
         char text[IP_PREFIX_TEXT_MAX];
         struct ip_prefix dst = { 0 };
 
-        if (!comma || (size_t)(comma - value) >= sizeof text)
+        if (!comma || comma == value || (size_t)(comma - value) >= sizeof text)
                 return conf_refuse(why, "a route is NETWORK/LEN,GATEWAY, like 10.64.0.0/16,10.77.0.1");
         memcpy(text, value, (size_t)(comma - value));
         text[comma - value] = '\0';
@@ -330,6 +332,30 @@ static bool addr_is_ours(const struct mr_conf *conf, const struct mr_prefix *p, 
         return false;
 }
 
+/* The TAP interface that a device's name ends with, behind decorators; NULL: it is of another kind. */
+static const char *tap_of(const struct mr_conf_iface *iface)
+{
+        const char *comma = strrchr(iface->dev, ',');
+        const char *inner = comma ? comma + 1 : iface->dev;
+        return strncmp(inner, "tap:", 4) == 0 ? inner : NULL;
+}
+
+/* The kernel would say of the second only that somebody uses it. */
+static int check_taps(const struct mr_conf *conf, char *err, size_t err_len)
+{
+        for (uint32_t i = 0; i < conf->iface_cnt; i++) {
+                const char *tap = tap_of(&conf->ifaces[i]);
+                for (uint32_t k = 0; tap && k < i; k++) {
+                        const char *other = tap_of(&conf->ifaces[k]);
+                        if (!other || strcmp(tap, other) != 0)
+                                continue;
+                        conf_err(err, err_len, "device %s is given twice; give it once, its addresses after it", tap);
+                        return -EINVAL;
+                }
+        }
+        return 0;
+}
+
 static int check_ifaces(const struct mr_conf *conf, char *err, size_t err_len)
 {
         char text[IP_ADDR_TEXT_MAX];
@@ -401,8 +427,8 @@ int conf_resolve(struct mr_conf *conf, char *err, size_t err_len)
         enum { HALF_MIN = 1024, WAIT_MIN = 4096, SMALL_MIN = 256, LARGE_MIN = 8 };
         enum { SMALL_OCTETS = PKT_SMALL_SIZE, LARGE_OCTETS = PKT_LARGE_SIZE };
 
-        if (check_ifaces(conf, err, err_len) < 0 || check_routes(conf, err, err_len) < 0 ||
-            check_pairs(conf, err, err_len) < 0)
+        if (check_taps(conf, err, err_len) < 0 || check_ifaces(conf, err, err_len) < 0 ||
+            check_routes(conf, err, err_len) < 0 || check_pairs(conf, err, err_len) < 0)
                 return -EINVAL;
         if (conf->max_half == 0)
                 conf->max_half = u32_max(conf->max_conns / 4, HALF_MIN);

@@ -8,6 +8,7 @@
  *      conf_value.c  text to numbers with units, and back
  *      conf.c        mr_conf_set(): one option; conf_resolve(): all of them together
  *      conf_source.c the file, the environment, the flags
+ *      conf_near.c   "did you mean", for the command's own names too
  *      conf_help.c   --help and docs/configuration.md
  */
 #pragma once

@@ -6,7 +6,7 @@
  * rule: the first device that a source names throws away those of the sources
  * before it.
  */
-#include "base/units.h"
+#include "stack/conf_near.h"
 #include "stack/conf_priv.h"
 
 #include <ctype.h>
@@ -19,8 +19,15 @@
 
 struct source {
         struct mr_conf *conf;
+        const char     *dev_like;       /* how a device is named in this source */
         bool            named_dev;      /* this source has named a device already */
 };
+
+static bool is_of_iface(const char *name)
+{
+        return strcmp(name, "addr") == 0 || strcmp(name, "local") == 0 || strcmp(name, "mtu") == 0 ||
+               strcmp(name, "vlan") == 0;
+}
 
 static int source_set(struct source *src, const struct conf_option *o, const char *value, struct conf_why *why)
 {
@@ -28,54 +35,32 @@ static int source_set(struct source *src, const struct conf_option *o, const cha
                 src->named_dev = true;
                 src->conf->iface_cnt = 0;
         }
+        if (is_of_iface(o->name) && src->conf->iface_cnt == 0)
+                return conf_refuse(why, "belongs to a device; name one first, like %s", src->dev_like);
         return conf_option_set(src->conf, o, value, why);
+}
+
+/* The reason names the item of a list that is wrong.  The caller has named all of @value
+ * already: where the item is all of it, once is enough. */
+static const char *reason(const char *value, const struct conf_why *why)
+{
+        size_t len = strlen(value);
+
+        if (len > 0 && strncmp(why->text, value, len) == 0 && strncmp(why->text + len, ": ", 2) == 0)
+                return why->text + len + 2;
+        return why->text;
 }
 
 /* ---- did you mean ---- */
 
-enum { NAME_MAX_LEN = 32 };
-
-/* Insertions, deletions, replacements and swaps of neighbours that make @b of @a. */
-static uint32_t edit_distance(const char *a, const char *b)
-{
-        uint32_t row[3][NAME_MAX_LEN + 1];
-        size_t b_len = strlen(b);
-
-        for (size_t k = 0; k <= b_len; k++)
-                row[0][k] = (uint32_t)k;
-        for (size_t i = 1; a[i - 1]; i++) {
-                uint32_t *now = row[i % 3];
-                const uint32_t *before = row[(i + 2) % 3], *two_before = row[(i + 1) % 3];
-                now[0] = (uint32_t)i;
-                for (size_t k = 1; k <= b_len; k++) {
-                        now[k] = before[k - 1] + (a[i - 1] != b[k - 1]);
-                        now[k] = u32_min(now[k], u32_min(before[k], now[k - 1]) + 1);
-                        if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1])
-                                now[k] = u32_min(now[k], two_before[k - 2] + 1);
-                }
-        }
-        return row[strlen(a) % 3][b_len];
-}
-
 const char *mr_conf_nearest(const char *name)
 {
-        char plain[NAME_MAX_LEN + 1] = "";
-        size_t len = strlen(name);
-        const char *best = NULL;
-        uint32_t best_distance = (uint32_t)len / 3 + 1;         /* further than that is no likeness */
+        struct conf_near near;
 
-        if (len > NAME_MAX_LEN)
-                return NULL;
-        for (size_t i = 0; i <= len; i++)
-                plain[i] = name[i] == '-' ? '_' : (char)tolower((unsigned char)name[i]);
-        for (uint32_t i = 0; i < conf_option_cnt; i++) {
-                uint32_t d = edit_distance(plain, conf_options[i].name);
-                if (d < best_distance) {
-                        best_distance = d;
-                        best = conf_options[i].name;
-                }
-        }
-        return best;
+        conf_near_begin(&near, name, strlen(name));
+        for (uint32_t i = 0; i < conf_option_cnt; i++)
+                conf_near_offer(&near, conf_options[i].name);
+        return near.best;
 }
 
 /* ---- the file ---- */
@@ -149,12 +134,6 @@ static char *file_line(char *buf, int size, void *stream)
         return buf;
 }
 
-static bool is_of_iface(const char *name)
-{
-        return strcmp(name, "addr") == 0 || strcmp(name, "local") == 0 || strcmp(name, "mtu") == 0 ||
-               strcmp(name, "vlan") == 0;
-}
-
 static int file_entry(void *user, const char *section, const char *name, const char *value)
 {
         struct file *f = user;
@@ -174,14 +153,14 @@ static int file_entry(void *user, const char *section, const char *name, const c
         } else if (f->section == SECTION_STACK && (is_of_iface(o->name) || strcmp(o->name, "dev") == 0)) {
                 file_fail(f, "%s is of a device; put it under [iface DEVICE]", name);
         } else if (source_set(&f->src, o, value, &why) < 0) {
-                file_fail(f, "%s = %s: %s", name, value, why.text);
+                file_fail(f, "%s = %s: %s", name, value, reason(value, &why));
         }
         return f->rc == 0;
 }
 
 int mr_conf_file(struct mr_conf *conf, const char *path, char *err, size_t err_len)
 {
-        struct file f = { .src.conf = conf, .path = path, .err = err, .err_len = err_len };
+        struct file f = { .src = { conf, "[iface tap:mr0]" }, .path = path, .err = err, .err_len = err_len };
 
         f.in = fopen(path, "re");
         if (!f.in) {
@@ -213,7 +192,7 @@ static void env_name(char buf[64], const char *option)
 static int env_check_names(char *err, size_t err_len)
 {
         for (char **e = environ; e && *e; e++) {
-                char name[NAME_MAX_LEN + 1] = "", near_env[64];
+                char name[CONF_NEAR_MAX + 1] = "", near_env[64];
                 if (strncmp(*e, env_prefix, sizeof env_prefix - 1) != 0)
                         continue;
                 const char *rest = *e + sizeof env_prefix - 1;
@@ -236,7 +215,7 @@ static int env_check_names(char *err, size_t err_len)
 
 int mr_conf_env(struct mr_conf *conf, char *err, size_t err_len)
 {
-        struct source src = { .conf = conf };
+        struct source src = { conf, "MILLRACE_DEV=tap:mr0" };
 
         /* In the order of the list, so "dev" comes before what belongs to it. */
         for (uint32_t i = 0; i < conf_option_cnt; i++) {
@@ -248,7 +227,7 @@ int mr_conf_env(struct mr_conf *conf, char *err, size_t err_len)
                         continue;
                 int rc = source_set(&src, &conf_options[i], value, &why);
                 if (rc < 0) {
-                        conf_err(err, err_len, "%s=%s: %s", name, value, why.text);
+                        conf_err(err, err_len, "%s=%s: %s", name, value, reason(value, &why));
                         return rc;
                 }
         }
@@ -305,13 +284,13 @@ static int flag_apply(struct source *src, const char *flag, size_t name_len, con
                 return 0;
         int rc = source_set(src, o, value, &why);
         if (rc < 0)
-                conf_err(err, err_len, "%.*s %s: %s", (int)(2 + name_len), flag, value, why.text);
+                conf_err(err, err_len, "%.*s %s: %s", (int)(2 + name_len), flag, value, reason(value, &why));
         return rc;
 }
 
 int mr_conf_args(struct mr_conf *conf, int *argc, char **argv, char *err, size_t err_len)
 {
-        struct source src = { .conf = conf };
+        struct source src = { conf, "--dev tap:mr0" };
         const char *path = find_conf_file(*argc, argv);
         int rc = 0, kept = 1;
 
