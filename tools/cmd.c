@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/cmd.h"
+#include "stack/conf_near.h"
 
 #include <millrace/socket.h>
 #include <millrace/stats.h>
@@ -59,26 +60,49 @@ static void help(const struct cmd *cmd, const struct cmd_opt *opts, bool with_st
                 mr_conf_help(stdout, false);
 }
 
-static uint64_t parse_number(const struct cmd_opt *o, const char *text)
+static _Noreturn void not_a_number(const struct cmd_opt *o, const char *text)
+{
+        if (o->kind == CMD_SECONDS)
+                cmd_die("--%s %s: not a number of seconds; write it like 75s", o->name, text);
+        if (o->max == 0)
+                cmd_die("--%s %s: not a number; write it like 80, 10k or 2M", o->name, text);
+        cmd_die("--%s %s: not a number from %llu to %llu; write it like 80, 10k or 2M", o->name, text,
+                (unsigned long long)o->min, (unsigned long long)o->max);
+}
+
+/* What stands behind the digits: multiplies *@n; false: it is no unit of this kind of number. */
+static bool apply_suffix(const struct cmd_opt *o, const char *suffix, uint64_t *n)
 {
         static const char suffixes[] = "kMG";
         uint64_t factor = o->kind == CMD_SIZE ? 1024 : 1000;
+
+        if (o->kind == CMD_SECONDS)
+                return strcmp(suffix, "s") == 0;
+        if (*suffix == '\0')
+                return true;
+        const char *last = strchr(suffixes, *suffix == 'K' ? 'k' : *suffix);
+        if (!last || suffix[1] != '\0')
+                return false;
+        for (const char *s = suffixes; s <= last; s++) {
+                if (__builtin_mul_overflow(*n, factor, n))
+                        return false;
+        }
+        return true;
+}
+
+static uint64_t parse_number(const struct cmd_opt *o, const char *text)
+{
         char *end;
 
         errno = 0;
         uint64_t n = strtoull(text, &end, 10);
-        bool bad = errno != 0 || text[0] < '0' || text[0] > '9';
-        const char *suffix = *end ? strchr(suffixes, *end == 'K' ? 'k' : *end) : NULL;
-        if (o->kind == CMD_SECONDS && strcmp(end, "s") == 0) {
-                end++;
-        } else if (o->kind != CMD_SECONDS && suffix && end[1] == '\0') {
-                for (const char *s = suffixes; s <= suffix; s++)
-                        bad |= __builtin_mul_overflow(n, factor, &n);
-                end++;
-        }
-        if (bad || *end)
-                cmd_die("--%s %s: not a number; write it like %s", o->name, text,
-                        o->kind == CMD_SECONDS ? "75s" : "80, 10k or 2M");
+        if (errno != 0 || text[0] < '0' || text[0] > '9')
+                not_a_number(o, text);
+        /* As with the stack's durations only 0 goes without a unit. */
+        if (o->kind == CMD_SECONDS && *end == '\0' && n != 0)
+                cmd_die("--%s %s: unit is missing; write it like 75s", o->name, text);
+        if (!(n == 0 && *end == '\0') && !apply_suffix(o, end, &n))
+                not_a_number(o, text);
         uint64_t max = o->max ? o->max : o->kind == CMD_SECONDS ? UINT32_MAX : UINT64_MAX;
         if (n < o->min || n > max)
                 cmd_die("--%s %s: out of range; give %llu to %llu", o->name, text, (unsigned long long)o->min,
@@ -106,17 +130,36 @@ static const struct cmd_opt *opt_find(const struct cmd_opt *opts, const char *na
         return NULL;
 }
 
-static _Noreturn void unknown(const struct cmd *cmd, const char *arg, bool with_stack)
+/* The option, ours or the stack's, whose name is most like @name; NULL: none is. */
+static const char *nearest(const struct cmd_opt *opts, const char *name, bool with_stack)
 {
-        const char *near = with_stack && strncmp(arg, "--", 2) == 0 ? mr_conf_nearest(arg + 2) : NULL;
+        const char *of_stack = with_stack ? mr_conf_nearest(name) : NULL;
+        struct conf_near near;
+
+        conf_near_begin(&near, name, strlen(name));
+        for (const struct cmd_opt *o = opts; o->name; o++)
+                conf_near_offer(&near, o->name);
+        if (of_stack)
+                conf_near_offer(&near, of_stack);
+        return near.best;
+}
+
+static _Noreturn void unknown(const struct cmd *cmd, const struct cmd_opt *opts, const char *arg, bool with_stack)
+{
         char flag[64];
 
+        if (arg[0] != '-')
+                cmd_die("%s: not an option; %s takes options only, `millrace %s --help` lists them", arg, cmd->name,
+                        cmd->name);
+        int len = (int)strcspn(arg, "=");
+        snprintf(flag, sizeof flag, "%.*s", len, arg);
+        const char *near = strncmp(flag, "--", 2) == 0 ? nearest(opts, flag + 2, with_stack) : NULL;
         if (!near)
-                cmd_die("%s: no such option; `millrace %s --help` lists them", arg, cmd->name);
+                cmd_die("%.*s: no such option; `millrace %s --help` lists them", len, arg, cmd->name);
         snprintf(flag, sizeof flag, "--%s", near);
         for (char *c = flag; *c; c++)
                 *c = *c == '_' ? '-' : *c;
-        cmd_die("%s: no such option; did you mean %s?", arg, flag);
+        cmd_die("%.*s: no such option; did you mean %s?", len, arg, flag);
 }
 
 static bool asks_for_help(int argc, char **argv)
@@ -145,7 +188,7 @@ void cmd_begin(const struct cmd *cmd, int argc, char **argv, const struct cmd_op
                 size_t len = strncmp(argv[i], "--", 2) == 0 ? strcspn(argv[i] + 2, "=") : 0;
                 const struct cmd_opt *o = len ? opt_find(opts, argv[i] + 2, len) : NULL;
                 if (!o)
-                        unknown(cmd, argv[i], conf != NULL);
+                        unknown(cmd, opts, argv[i], conf != NULL);
                 if (o->kind == CMD_FLAG)
                         opt_set(o, NULL);
                 else if (argv[i][2 + len] == '=')
@@ -197,7 +240,7 @@ void cmd_up(const struct mr_conf *conf)
         char err[512];
 
         if (strcmp(cmd_stats, "none") != 0 && strcmp(cmd_stats, "text") != 0 && strcmp(cmd_stats, "json") != 0)
-                cmd_die("--stats %s: is one of text, json, none", cmd_stats);
+                cmd_die("--stats %s: no such form; give one of text, json, none", cmd_stats);
         if (mr_start(conf, err, sizeof err) < 0)
                 cmd_die("%s", err);
         sigaction(SIGINT, &act, NULL);

@@ -21,7 +21,7 @@ enum cmd_opt_kind {
         CMD_TEXT,                       /* const char * */
         CMD_NUMBER,                     /* uint64_t, with k, M, G of 1000 */
         CMD_SIZE,                       /* uint64_t, with k, M, G of 1024 */
-        CMD_SECONDS,                    /* uint32_t, "75s" or "75" */
+        CMD_SECONDS,                    /* uint32_t, "75s"; 0 needs no unit */
         CMD_FLAG,                       /* bool, without a value */
 };
 

@@ -10,7 +10,7 @@
 /* ---- bytes: resident memory of an idle established connection ---- */
 
 /* One size in a process of its own, so that nothing is left over from the one before.
- * Returns octets a connection and end, negative on failure. */
+ * Returns octets a connection and end; negative on failure, of which that process has told. */
 static double bytes_of(const struct mr_conf *base, uint32_t cnt)
 {
         int fds[2];
@@ -32,7 +32,9 @@ static double bytes_of(const struct mr_conf *base, uint32_t cnt)
                 herd_init(&herd, cnt, 64);
                 uint64_t before = herd_rss();
                 herd_open(&herd);
-                per_end = herd_failed(&herd) ? -1 : (double)(herd_rss() - before) / (2.0 * cnt);
+                if (herd_failed(&herd))
+                        cmd_die("only %u of %u connections came about", herd.opened, cnt);
+                per_end = (double)(herd_rss() - before) / (2.0 * cnt);
                 if (write(fds[1], &per_end, sizeof per_end) != sizeof per_end)
                         _exit(1);
                 _exit(0);
@@ -51,22 +53,25 @@ static int bench_bytes(const struct mr_conf *conf, uint64_t conns, bool json)
         const uint32_t asked[] = { (uint32_t)conns };
         const uint32_t *sizes = conns ? asked : usual;
         uint32_t cnt = conns ? 1 : 2;
-        bool failed = false;
+        double per_end[2];
 
+        for (uint32_t i = 0; i < cnt; i++) {
+                per_end[i] = bytes_of(conf, sizes[i]);
+                if (per_end[i] < 0)
+                        return 1;
+        }
         if (!json)
                 printf("resident octets of an idle established connection, an end (budget: 256)\n"
                        "all in: connection, socket, descriptor, epoll registration, share of the flow table\n\n");
         for (uint32_t i = 0; i < cnt; i++) {
                 char text[CMD_TEXT_MAX];
-                double per_end = bytes_of(conf, sizes[i]);
-                failed |= per_end < 0;
                 if (json)
-                        printf("%s{\"connections\": %u, \"bytes\": %.1f}%s", i ? ", " : "[", sizes[i], per_end,
+                        printf("%s{\"connections\": %u, \"bytes\": %.1f}%s", i ? ", " : "[", sizes[i], per_end[i],
                                i + 1 == cnt ? "]\n" : "");
                 else
-                        printf("  %12s connections   %.1f octets\n", cmd_count_text(text, sizes[i]), per_end);
+                        printf("  %12s connections   %.1f octets\n", cmd_count_text(text, sizes[i]), per_end[i]);
         }
-        return failed;
+        return 0;
 }
 
 static int run(int argc, char **argv)

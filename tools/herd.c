@@ -37,10 +37,22 @@ uint64_t herd_rss(void)
         return (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* `loop:` reflects what is sent, decorators in front of it or not; nothing else does. */
+static void check_reflects(const struct mr_conf *conf)
+{
+        for (uint32_t i = 0; i < conf->iface_cnt; i++) {
+                const char *comma = strrchr(conf->ifaces[i].dev, ',');
+                if (strcmp(comma ? comma + 1 : conf->ifaces[i].dev, "loop:") != 0)
+                        cmd_die("device %s: both ends are here, so it must reflect; name none, or loop:",
+                                conf->ifaces[i].dev);
+        }
+}
+
 void herd_conf(struct mr_conf *conf, uint32_t cnt)
 {
         char text[32];
 
+        check_reflects(conf);
         if (conf->iface_cnt == 0) {
                 mr_conf_set(conf, "dev", "loop:", NULL, 0);
                 mr_conf_set(conf, "addr", "10.64.0.1/10", NULL, 0);
@@ -131,7 +143,8 @@ static void start_connect(struct herd *h, uint32_t id)
         };
         int fd = mr_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
         if (fd < 0 || (mr_connect(fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS))
-                cmd_die("connection %u: %s", id, strerror(errno));
+                cmd_die("connection %u: %s%s", id, strerror(errno),
+                        errno == ENETUNREACH ? "; give loop: --addr 10.64.0.1/10 --local 10.64.0.0/10" : "");
         h->fd[id] = fd;
         watch(h->ep, EPOLL_CTL_ADD, fd, EPOLLOUT, IS_CLIENT | id);
 }

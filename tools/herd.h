@@ -38,7 +38,8 @@ struct herd {
 };
 
 /* Options of the stack that the herd wants where the user said nothing: a loop: device
- * with addresses enough, and room for both ends. */
+ * with addresses enough, and room for both ends.  Ends the program if a device that the
+ * user named does not reflect. */
 void herd_conf(struct mr_conf *conf, uint32_t cnt);
 
 /* The stack has been started.  Ends the program if there is no memory. */

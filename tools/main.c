@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* tools/main.c - The `millrace` command: a table of subcommands */
+#include "stack/conf_near.h"
 #include "tools/cmd.h"
 
 #include <string.h>
@@ -24,9 +25,22 @@ static void usage(FILE *out)
                      "  millrace --version\n\n"
                      "To begin, as root:\n"
                      "  millrace httpd --dev tap:mr0 --addr 10.77.0.2/24 &\n"
+                     "  sleep 1                                 # the server makes mr0\n"
                      "  ip addr add 10.77.0.1/24 dev mr0 && ip link set mr0 up\n"
                      "  curl http://10.77.0.2/\n\n");
         mr_conf_help(out, false);
+}
+
+static _Noreturn void unknown(const char *word)
+{
+        struct conf_near near;
+
+        conf_near_begin(&near, word, strlen(word));
+        for (const struct cmd *const *c = cmds; *c; c++)
+                conf_near_offer(&near, (*c)->name);
+        if (near.best)
+                cmd_die("%s: no such command; did you mean %s?", word, near.best);
+        cmd_die("%s: no such command; `millrace --help` lists them", word);
 }
 
 int main(int argc, char **argv)
@@ -51,5 +65,5 @@ int main(int argc, char **argv)
         }
         if (word[0] == '\0')
                 cmd_die("which command?  `millrace --help` lists them");
-        cmd_die("%s: no such command; `millrace --help` lists them", word);
+        unknown(word);
 }
