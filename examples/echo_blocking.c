@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* examples/echo_blocking.c - The shortest server: blocking calls, one connection at a time
  *
- *      echo_blocking --dev tap:mr0 --addr 10.77.0.2/24
+ *      echo_blocking --dev tap:mr0 --addr 10.77.0.2/24 &
+ *      sleep 1                         # it makes mr0
  *      ip addr add 10.77.0.1/24 dev mr0 && ip link set mr0 up
  *      nc 10.77.0.2 7
  *
@@ -20,6 +21,18 @@ static int fail(const char *what)
 {
         fprintf(stderr, "%s: %s\n", what, strerror(errno));
         return 1;
+}
+
+/* What mr_conf_args() has left over is not of the stack, and this program has no options of its own. */
+static int usage(const char *arg)
+{
+        bool asked = strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+
+        if (!asked)
+                fprintf(stderr, "%s: no such option; ", arg);
+        fprintf(asked ? stdout : stderr, "usage: echo_blocking --dev tap:mr0 --addr 10.77.0.2/24 [--OPTION VALUE]...; "
+                "docs/configuration.md lists the options\n");
+        return asked ? 0 : 1;
 }
 
 static int listen_on(uint16_t port)
@@ -53,7 +66,10 @@ int main(int argc, char **argv)
         char err[256];
 
         mr_conf_default(&conf);
-        if (mr_conf_args(&conf, &argc, argv, err, sizeof err) < 0 || mr_start(&conf, err, sizeof err) < 0) {
+        bool ok = mr_conf_args(&conf, &argc, argv, err, sizeof err) == 0;
+        if (ok && argc > 1)
+                return usage(argv[1]);
+        if (!ok || mr_start(&conf, err, sizeof err) < 0) {
                 fprintf(stderr, "%s\n", err);
                 return 1;
         }
