@@ -50,7 +50,7 @@ static int run(int argc, char **argv)
         const struct cmd_opt opts[] = {
                 { "port", CMD_NUMBER, &port, 1, 65535, "the port to listen on" },
                 { "root", CMD_TEXT, &root, 0, 0, "serve the files of this directory; without: a welcome page" },
-                { "idle-timeout", CMD_SECONDS, &http.idle_timeout_s, 0, 0, "close connections silent so long; 0: never" },
+                { "idle-timeout", CMD_SECONDS, &http.idle_timeout_s, 0, 0, "close silent connections after; 0: never" },
                 { "upload-max", CMD_SIZE, &http.upload_max, 0, 0, "most octets of a PUT or POST under /upload/" },
                 CMD_OPT_STATS,
                 { 0 },
