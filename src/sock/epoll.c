@@ -349,7 +349,7 @@ int sock_epoll_wait(struct socks *ss, int epfd, struct epoll_event *evs, int max
         if (sock_at(ss, ep)->kind != KIND_EPOLL)
                 return -EINVAL;
 
-        if (timeout_ns && !sock_at(ss, ep)->ep.head)    /* with something on the list it will not come to waiting */
+        if (timeout_ns)                         /* what is on the list may turn out not to be ready */
                 sock_wait_begin(ss, &w);
         ss->env.turn(ss->env.arg, 0);
         for (;;) {
