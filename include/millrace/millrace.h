@@ -178,7 +178,8 @@ MR_API int mr_start(const struct mr_conf *conf, char *err, size_t err_len);
 /* Reset what is open, close the devices, free everything.  By the owner. */
 MR_API void mr_stop(void);
 
-/* Several stacks in one process: mr_start() is mr_stack_new() and mr_stack_attach(). */
+/* Several stacks in one process, 8 at most: mr_start() is mr_stack_new() and mr_stack_attach().
+ * Each has descriptors of its own, so one used with another stack attached is EBADF. */
 struct mr_stack;
 
 /* NULL on failure, with errno set and one line in @err.  @conf is not kept. */

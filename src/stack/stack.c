@@ -15,11 +15,17 @@
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
 
+/* Descriptors are the process's: each of its stacks has numbers of its own. */
+enum { STACKS_MAX = 8 };
+static_assert((INT32_MAX - FD_BASE_DEFAULT) / FDTAB_CAP_MAX >= STACKS_MAX - 1, "all their descriptors are ints");
+
 struct mr_stack {
+        int             nr;             /* 0..STACKS_MAX - 1, alone in this process */
         struct mr_conf  conf;
         struct shard    shard;
         struct netdev  *dev[MR_IFACE_MAX];
@@ -27,6 +33,22 @@ struct mr_stack {
 };
 
 static _Thread_local struct mr_stack *current;
+static atomic_uint stack_nrs;           /* bit n: number n is taken */
+
+/* A number for a new stack, -EMFILE when there are STACKS_MAX already. */
+static int take_nr(void)
+{
+        unsigned taken = atomic_load(&stack_nrs), nr;
+
+        do {
+                nr = (unsigned)__builtin_ctz(~taken);
+                if (nr >= STACKS_MAX)
+                        return -EMFILE;
+        } while (!atomic_compare_exchange_weak(&stack_nrs, &taken, taken | 1u << nr));
+        return (int)nr;
+}
+
+static void give_nr(int nr) { atomic_fetch_and(&stack_nrs, ~(1u << nr)); }
 
 static uint64_t monotonic_ns(void *arg)
 {
@@ -180,12 +202,18 @@ struct mr_stack *mr_stack_new(const struct mr_conf *conf, char *err, size_t err_
                 conf_err(err, err_len, "no memory");
                 goto failed;
         }
+        rc = st->nr = take_nr();
+        if (rc < 0) {
+                conf_err(err, err_len, "this process has %d stacks already; free one of them", STACKS_MAX);
+                goto failed;
+        }
         st->conf = *conf;
         rc = conf_resolve(&st->conf, err, err_len);
         if (rc < 0)
                 goto failed;
         log_set_level((enum log_level)conf->log);
         fill_shard_conf(&st->conf, &sc);
+        sc.socks.fd_base += (uint32_t)st->nr * FDTAB_CAP_MAX;
         rc = make_seed(sc.seed, conf->seed);
         if (rc == 0)
                 rc = shard_init(&st->shard, &sc, &env);
@@ -206,6 +234,8 @@ struct mr_stack *mr_stack_new(const struct mr_conf *conf, char *err, size_t err_
         return st;
 
 failed:
+        if (st && st->nr >= 0)
+                give_nr(st->nr);
         free(st);
         errno = -rc;
         return NULL;
@@ -232,6 +262,7 @@ void mr_stack_free(struct mr_stack *st)
         shard_fini(&st->shard);
         for (uint32_t i = st->dev_cnt; i-- > 0;)
                 netdev_close(st->dev[i]);
+        give_nr(st->nr);
         free(st);
 }
 
