@@ -255,3 +255,17 @@ void conn_set_path(struct tcp *t, struct tcp_conn *c, const struct ip_addr *radd
         c->flags &= ~(uint32_t)(TF_TX_CSUM | TF_TX_TSO);
         c->flags |= (path.csum ? TF_TX_CSUM : 0) | (path.csum && path.tso ? TF_TX_TSO : 0);
 }
+
+void conn_established(struct tcp *t, struct tcp_conn *c, uint16_t peer_mss)
+{
+        enum { QUICKACKS = 15 };        /* what the field holds; Linux: 16 */
+        struct flow_key key;
+
+        c->state = TCP_ESTABLISHED;
+        c->probes = 0;
+        c->quickacks = QUICKACKS;
+        flow_key_of(&t->flows, conn_ref(t, c), &key);
+        conn_set_path(t, c, &key.raddr, peer_mss);
+        cc_reno.restart(t, c);
+        timers_rearm(t, c);
+}

@@ -280,6 +280,8 @@ void conn_pull(struct tcp *t, struct tcp_conn *c);
 const struct tcp_opts *conn_opts(const struct tcp *t, const struct tcp_conn *c);
 /* Take over path limits and the peer's MSS: sets mss and the TX flags. */
 void conn_set_path(struct tcp *t, struct tcp_conn *c, const struct ip_addr *raddr, uint16_t peer_mss);
+/* The handshake is done, whoever began it; the options it agreed on are set.  @peer_mss: as they offered. */
+void conn_established(struct tcp *t, struct tcp_conn *c, uint16_t peer_mss);
 /* The MSS to put into our SYN: from the path to @raddr and TCP_MAXSEG. */
 uint16_t conn_offer_mss(struct tcp *t, const struct ip_addr *raddr, const struct tcp_opts *opts);
 uint8_t  conn_offer_wscale(uint32_t rcvbuf);

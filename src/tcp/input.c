@@ -6,7 +6,7 @@
  * states), one function a step, in the order of the RFC.  A step says whether
  * the next one follows.
  */
-#include "tcp/cc.h"
+#include "tcp/engine.h"
 
 #include <errno.h>
 
@@ -199,22 +199,6 @@ static bool fin_is_acked(const struct arrival *a)
         return a->c->flags & TF_FIN_SENT && !a->c->flight;
 }
 
-static void conn_established(struct arrival *a, uint16_t peer_mss)
-{
-        struct tcp *t = a->t;
-        struct tcp_conn *c = a->c;
-        struct flow_key key;
-        enum { QUICKACKS = 15 };
-
-        c->state = TCP_ESTABLISHED;
-        c->probes = 0;
-        c->quickacks = QUICKACKS;
-        flow_key_of(&t->flows, conn_ref(t, c), &key);
-        conn_set_path(t, c, &key.raddr, peer_mss);
-        cc_reno.restart(t, c);
-        timers_rearm(t, c);
-}
-
 static enum step check_ack(struct arrival *a)
 {
         struct tcp *t = a->t;
@@ -233,8 +217,7 @@ static enum step check_ack(struct arrival *a)
                 c->snd_wnd = (uint32_t)a->seg->window << (c->flags & TF_WSCALE ? snd_wscale(c) : 0);
                 c->snd_wl1 = a->seg->seq;
                 c->snd_wl2 = a->seg->ack;
-                uint16_t peer_mss = c->mss;
-                conn_established(a, peer_mss);
+                conn_established(t, c, c->mss);
                 note_add(a->note, c, TCP_EV_CONNECTED | TCP_EV_WRITABLE);
                 if (c->flags & TF_FIN_QUEUED)
                         c->state = TCP_FIN_WAIT_1;      /* CLOSE came first (3.10.4, SYN-RECEIVED) */
@@ -421,8 +404,7 @@ static enum step syn_sent(struct arrival *a)
         syn_options(a);                                 /* fourth */
         a->seq = c->rcv_nxt;
         if (acked) {
-                uint16_t peer_mss = c->mss;
-                conn_established(a, peer_mss);
+                conn_established(t, c, c->mss);
                 ack_process(t, c, s, 0, a->now_ns, a->note);
                 c->last_rx = tick_of_ns(a->now_ns);
                 ack_soon(a);

@@ -14,7 +14,7 @@
  * ignored and the ACK that would establish one more is too, so the peer's or
  * our retransmission tries again later.
  */
-#include "tcp/cc.h"
+#include "tcp/engine.h"
 
 #include <errno.h>
 
@@ -146,59 +146,67 @@ enum drop listen_input(struct tcp *t, uint32_t listener, const struct tcp_seg *s
 
 /* ---- from half-open to established ---- */
 
+/* What the handshake has agreed on. */
+static void take_over(struct tcp *t, struct tcp_conn *c, const struct tcp_half *h, const struct tcp_seg *seg, uint64_t now_ns)
+{
+        c->snd_una = c->snd_nxt = seq_add(h->iss, 1);
+        c->rcv_nxt = c->rcv_acked = seq_add(h->irs, 1);
+        c->rcv_adv = seq_add(c->rcv_nxt, u32_min(conn_opts(t, c)->rcvbuf, 65535));
+        c->ts_recent = h->ts_recent;
+        c->ts_offset = h->ts_offset;
+        if (h->has & TCP_HAS_TS)
+                c->flags |= TF_TS;
+        if (h->has & TCP_HAS_WSCALE) {
+                c->flags |= TF_WSCALE;
+                c->wscales = (uint8_t)(h->peer_wscale | h->rcv_wscale << 4);
+        }
+        if (h->retries || h->resent)                    /* RFC 6298 3, Karn: which one was answered? */
+                c->flags |= TF_SYN_RETRIED;
+        else
+                rtt_sample(c, u32_max((ms_of_ns(now_ns) - h->sent_ms) * 1000, 500));
+        c->snd_wnd = c->snd_wnd_max = (uint32_t)seg->window << (c->flags & TF_WSCALE ? snd_wscale(c) : 0);
+        c->snd_wl1 = seg->seq;
+        c->snd_wl2 = seg->ack;
+}
+
+static void accept_queue_push(struct tcp *t, struct tcp_listener *l, struct tcp_conn *c)
+{
+        uint32_t idx = conn_idx(t, c);
+
+        c->flags |= TF_IN_ACCEPTQ;
+        c->accept_next = 0;                             /* nobody owns it yet */
+        if (l->queue_tail)
+                conn_at(t, l->queue_tail)->accept_next = idx;
+        else
+                l->queue_head = idx;
+        l->queue_tail = idx;
+        l->queue_len++;
+}
+
+/* The record becomes a connection and waits to be accepted.  NULL: none is free, the record stays. */
 static struct tcp_conn *promote(struct tcp *t, uint32_t idx, const struct flow_key *key, uint32_t hash,
                                 const struct tcp_seg *seg, uint64_t now_ns)
 {
-        struct tcp_half h = *half_at(t, idx);
-        struct tcp_listener *l = listener_at(t, h.listener);
-        enum { QUICKACKS = 15 };
+        struct tcp_half *h = half_at(t, idx);
+        struct tcp_listener *l = listener_at(t, h->listener);
 
         struct tcp_conn *c = conn_new(t, key, optset_share(t, l->opts), now_ns);
         if (!c) {
                 optset_drop(t, l->opts);
                 return NULL;
         }
-        c->state = TCP_ESTABLISHED;
-        c->snd_una = c->snd_nxt = seq_add(h.iss, 1);
-        c->rcv_nxt = c->rcv_acked = seq_add(h.irs, 1);
-        c->rcv_adv = seq_add(c->rcv_nxt, u32_min(conn_opts(t, c)->rcvbuf, 65535));
-        c->ts_recent = h.ts_recent;
-        c->ts_offset = h.ts_offset;
-        if (h.has & TCP_HAS_TS)
-                c->flags |= TF_TS;
-        if (h.has & TCP_HAS_WSCALE) {
-                c->flags |= TF_WSCALE;
-                c->wscales = (uint8_t)(h.peer_wscale | h.rcv_wscale << 4);
-        }
-        if (h.retries || h.resent)                      /* RFC 6298 3, Karn: which one was answered? */
-                c->flags |= TF_SYN_RETRIED;
-        else
-                rtt_sample(c, u32_max((ms_of_ns(now_ns) - h.sent_ms) * 1000, 500));
-        c->snd_wnd = c->snd_wnd_max = (uint32_t)seg->window << (c->flags & TF_WSCALE ? snd_wscale(c) : 0);
-        c->snd_wl1 = seg->seq;
-        c->snd_wl2 = seg->ack;
-        c->quickacks = QUICKACKS;
-        conn_set_path(t, c, &key->raddr, h.peer_mss);
-        cc_reno.restart(t, c);
+        take_over(t, c, h, seg, now_ns);
+        conn_established(t, c, h->peer_mss);
 
         /* The tuple goes from the record to the connection. */
-        flow_replace(&t->flows, hash, flow_ref_of(FLOW_HALF, h.wide, idx), conn_ref(t, c));
+        flow_replace(&t->flows, hash, flow_ref_of(FLOW_HALF, h->wide, idx), conn_ref(t, c));
         c->flags |= TF_IN_TABLE;
-        fifo_remove(&t->half_fifo[h.retries], &t->halves, idx);
+        fifo_remove(&t->half_fifo[h->retries], &t->halves, idx);
         l->half_cnt--;
         slab_give(&t->halves, idx);
 
-        c->flags |= TF_IN_ACCEPTQ;
-        c->accept_next = 0;                             /* nobody owns it yet */
-        uint32_t ci = conn_idx(t, c);
-        if (l->queue_tail)
-                conn_at(t, l->queue_tail)->accept_next = ci;
-        else
-                l->queue_head = ci;
-        l->queue_tail = ci;
-        l->queue_len++;
+        accept_queue_push(t, l, c);
         count(t->counters, CNT_TCP_PASSIVE_OPENS);
-        timers_rearm(t, c);
         return c;
 }
 
