@@ -44,6 +44,14 @@ void pkt_give(struct pkt_pool *pool, struct pkt *p)
 
 void pkt_list_give(struct pkt_pool *pool, struct pkt_list *list)
 {
-        for (struct pkt *p; (p = pkt_list_pop(list));)
+        pkt_give_chain(pool, list->head);
+        *list = (struct pkt_list){ 0 };
+}
+
+void pkt_give_chain(struct pkt_pool *pool, struct pkt *p)
+{
+        for (struct pkt *next; p; p = next) {
+                next = p->next;
                 pkt_give(pool, p);
+        }
 }

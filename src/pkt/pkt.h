@@ -80,6 +80,8 @@ void pkt_pool_fini(struct pkt_pool *pool);
 struct pkt *pkt_take(struct pkt_pool *pool, uint32_t len);
 void        pkt_give(struct pkt_pool *pool, struct pkt *p);
 void        pkt_list_give(struct pkt_pool *pool, struct pkt_list *list);
+/* Give back @p and all that are linked behind it by next; NULL: none. */
+void        pkt_give_chain(struct pkt_pool *pool, struct pkt *p);
 
 /* Are fewer than 1/@part of the small packets free?  Whoever keeps packets asks before
  * it takes another, and the more dispensable it is the larger its share must be:

@@ -328,7 +328,7 @@ void tcp_report(const struct tcp *t, uint32_t conn, struct tcp_report *out)
                 .cwnd_bytes = c->cwnd,
                 .ssthresh_bytes = c->ssthresh,
                 .snd_wnd = c->snd_wnd,
-                .rcv_wnd = seq_lt(c->rcv_adv, c->rcv_nxt) ? 0 : (uint32_t)seq_diff(c->rcv_adv, c->rcv_nxt),
+                .rcv_wnd = conn_rcv_wnd(c),
                 .unacked_bytes = f ? (uint32_t)seq_diff(f->snd_max, c->snd_una) : 0,
                 .unsent_bytes = tcp_send_unsent(t, conn),
                 .rcvq_bytes = recvq_len(t, c),

@@ -261,6 +261,11 @@ static inline flow_ref conn_ref(const struct tcp *t, const struct tcp_conn *c)
 {
         return flow_ref_of(FLOW_CONN, c->flags & TF_WIDE, conn_idx(t, c));
 }
+/* RFC 9293 RCV.WND: octets that we have offered and that have not come. */
+static inline uint32_t conn_rcv_wnd(const struct tcp_conn *c)
+{
+        return seq_lt(c->rcv_adv, c->rcv_nxt) ? 0 : (uint32_t)seq_diff(c->rcv_adv, c->rcv_nxt);
+}
 /* Milliseconds, the unit of our timestamps (RFC 7323 5.4: 1 ms to 1 s). */
 static inline uint32_t ms_of_ns(uint64_t ns) { return (uint32_t)(ns / 1000000u); }
 

@@ -98,11 +98,6 @@ static bool is_acceptable(tcp_seq seq, uint32_t len, tcp_seq rcv_nxt, uint32_t w
         return wnd != 0 && (seq_in(seq, rcv_nxt, wnd) || seq_in(seq_add(seq, len - 1), rcv_nxt, wnd));
 }
 
-static uint32_t offered_window(const struct tcp_conn *c)
-{
-        return seq_lt(c->rcv_adv, c->rcv_nxt) ? 0 : (uint32_t)seq_diff(c->rcv_adv, c->rcv_nxt);
-}
-
 /* An unacceptable segment is answered by an ACK.  Ones that carry nothing, or a SYN
  * (RFC 5961 4.2), are answered within limits, so two confused ends cannot play
  * ping-pong; keepalive and window probes (one number before RCV.NXT) whatever
@@ -126,7 +121,7 @@ static enum step not_acceptable(struct arrival *a, uint32_t len)
 static enum step check_sequence(struct arrival *a)
 {
         struct tcp_conn *c = a->c;
-        uint32_t wnd = offered_window(c);
+        uint32_t wnd = conn_rcv_wnd(c);
         uint32_t len = a->text_len + !!(a->seg->flags & TCP_FIN) + !!(a->seg->flags & TCP_SYN);
 
         if (is_acceptable(a->seg->seq, len, c->rcv_nxt, wnd)) {

@@ -47,19 +47,16 @@ static void fill_ts(const struct tcp_conn *c, struct tcp_seg *seg, uint64_t now_
 /* RFC 9293 3.1: the checksum over pseudo header, header and text; or its beginning, for the device. */
 static void checksum(struct pkt *p, const struct flow_key *key, bool device_finishes)
 {
-        enum { CHECKSUM_AT = 16 };
-        uint64_t sum = csum_pseudo(&key->laddr, &key->raddr, IP_PROTO_TCP, p->len);
+        uint8_t *field = p->data + TCP_CSUM_OFFSET;
 
         if (device_finishes) {
-                uint16_t folded = csum_fold(sum);
-                memcpy(p->data + CHECKSUM_AT, &folded, 2);
+                csum_store(field, csum_fold(csum_pseudo(&key->laddr, &key->raddr, IP_PROTO_TCP, p->len)));
                 p->marks |= PKT_CSUM_PARTIAL;
                 p->csum_start = 0;
-                p->csum_offset = CHECKSUM_AT;
+                p->csum_offset = TCP_CSUM_OFFSET;
                 return;
         }
-        uint16_t full = (uint16_t)~csum_fold(csum_add(sum, p->data, p->len));
-        memcpy(p->data + CHECKSUM_AT, &full, 2);
+        csum_store(field, (uint16_t)~csum_transport(&key->laddr, &key->raddr, IP_PROTO_TCP, p->data, p->len));
 }
 
 /* Header in front of @p's text. */

@@ -40,21 +40,13 @@ static void recvq_settle(struct tcp *t, struct tcp_conn *c)
         }
 }
 
-static void give_chain(struct tcp *t, struct pkt *p)
-{
-        for (struct pkt *next; p; p = next) {
-                next = p->next;
-                pkt_give(t->pool, p);
-        }
-}
-
 void recvq_drop_ooo(struct tcp *t, struct tcp_conn *c)
 {
         struct tcp_recvq *q = recvq_at(t, c);
         if (!q)
                 return;
         count_add(t->counters, CNT_TCP_OOO_PRUNED, q->ooo_cnt);
-        give_chain(t, q->ooo);
+        pkt_give_chain(t->pool, q->ooo);
         q->ooo = q->ooo_tail = NULL;
         q->ooo_cnt = q->ooo_len = 0;
         q->fin_early = false;
@@ -66,7 +58,7 @@ void recvq_drop(struct tcp *t, struct tcp_conn *c)
         struct tcp_recvq *q = recvq_at(t, c);
         if (!q)
                 return;
-        give_chain(t, q->head);
+        pkt_give_chain(t->pool, q->head);
         q->head = q->tail = NULL;
         q->len = 0;
         recvq_drop_ooo(t, c);
@@ -256,12 +248,10 @@ static uint32_t room(const struct tcp *t, const struct tcp_conn *c)
  * min(1/2 RCV.BUFF, MSS), and never back (SHLD-14). */
 uint32_t recvq_window(struct tcp *t, struct tcp_conn *c)
 {
-        uint32_t offered = (uint32_t)seq_diff(c->rcv_adv, c->rcv_nxt);
+        uint32_t offered = conn_rcv_wnd(c);
         uint32_t can = room(t, c);
         uint32_t step = u32_min(conn_opts(t, c)->rcvbuf / 2, c->mss);
 
-        if (seq_lt(c->rcv_adv, c->rcv_nxt))
-                offered = 0;
         if (can >= offered + step || (can > offered && offered == 0 && !recvq_len(t, c)))
                 offered = can;
         c->rcv_adv = seq_add(c->rcv_nxt, offered);
@@ -271,7 +261,7 @@ uint32_t recvq_window(struct tcp *t, struct tcp_conn *c)
 /* Linux's rule: worth an ACK of its own when the window at least doubles. */
 bool recvq_window_opened(const struct tcp *t, const struct tcp_conn *c)
 {
-        uint32_t offered = seq_lt(c->rcv_adv, c->rcv_nxt) ? 0 : (uint32_t)seq_diff(c->rcv_adv, c->rcv_nxt);
+        uint32_t offered = conn_rcv_wnd(c);
         uint32_t step = u32_min(conn_opts(t, c)->rcvbuf / 2, c->mss);
         uint32_t can = room(t, c);
         return can >= offered + step && can / 2 >= offered;

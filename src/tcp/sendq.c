@@ -30,10 +30,7 @@ void flight_detach(struct tcp *t, struct tcp_conn *c)
         struct tcp_flight *f = flight_at(t, c);
         if (!f)
                 return;
-        for (struct pkt *p = f->head, *next; p; p = next) {
-                next = p->next;
-                pkt_give(t->pool, p);
-        }
+        pkt_give_chain(t->pool, f->head);
         slab_give(&t->flights, c->flight);
         c->flight = 0;
 }

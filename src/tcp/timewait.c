@@ -83,7 +83,7 @@ void wait_begin(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
         *w = (struct tcp_wait){
                 .snd_nxt = c->snd_nxt,
                 .rcv_nxt = c->rcv_nxt,
-                .rcv_wnd = (uint32_t)(seq_lt(c->rcv_adv, c->rcv_nxt) ? 0 : seq_diff(c->rcv_adv, c->rcv_nxt)),
+                .rcv_wnd = conn_rcv_wnd(c),
                 .ts_recent = c->ts_recent,
                 .ts_offset = c->ts_offset,
                 .ts = !!(c->flags & TF_TS),
