@@ -165,3 +165,34 @@ TEST(abuse_stop_amid_handshakes)
         raw_forget(r);
         raw_free(r);
 }
+
+/* Goal:   a writer that waited for packet buffers and then meets a closed window still probes it.
+ * Method: the pool is taken away, send() says EAGAIN; it is given back, send() takes the text at once; the
+ *         peer's window is shut and its opening would be lost: the probe must come.
+ * Spec:   RFC 9293 MUST-36, 3.8.6.1 */
+TEST(abuse_no_buffers_then_no_window)
+{
+        struct raw *r = raw_new(sim_seed(__func__, 1));
+        int fd = raw_accepted(r, "mss 1000");
+        struct pkt_pool *pool = &r->host->shard.pool;
+        struct pkt *hog = NULL;
+
+        raw_say(r, "A 1 ack 1 win 0");
+        raw_forget(r);
+        while (pool->small.used + 4 < pool->small.cap) {
+                struct pkt *p = pkt_take(pool, 1);
+                p->next = hog;
+                hog = p;
+        }
+        EXPECT_EQ(sim_write(r->host, fd, RAW_STREAM_STACK, 0, 100), -EAGAIN);
+        pkt_give_chain(pool, hog);
+        raw_write(r, fd, 0, 100);
+        raw_quiet(r);
+        raw_run(r, SEC(1));
+        EXPECT_GE(CNT(r->host, TCP_ZERO_WND_PROBES), 1);
+        raw_forget(r);
+        raw_say(r, "A 1 ack 1 win 1000");
+        raw_hear(r, "PA 1 ack 1 len 100");
+        raw_say(r, "A 1 ack 101");
+        raw_free(r);
+}
