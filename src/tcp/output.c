@@ -261,7 +261,9 @@ static uint32_t text_len(const struct tcp *t, const struct tcp_conn *c, const st
 /* RFC 9293 3.8.6.1: nothing is out and nothing may go: somebody must ask again. */
 static void arm_persist(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint64_t now_ns)
 {
-        if (c->timer_kind != TIMER_NONE || !seq_eq(f->snd_max, c->snd_una))
+        /* The wait for packet buffers is over: something is queued. */
+        bool free = c->timer_kind == TIMER_NONE || c->timer_kind == TIMER_POOL;
+        if (!free || !seq_eq(f->snd_max, c->snd_una))
                 return;
         f->stuck_since = tick_of_ns(now_ns);
         timers_set(t, c, TIMER_PERSIST, rto_ns(t, c), now_ns);

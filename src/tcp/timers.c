@@ -201,7 +201,6 @@ static void on_pool(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struct t
         }
         c->flags &= ~(uint32_t)TF_WND_FULL;
         note_add(note, c, TCP_EV_WRITABLE);
-        conn_pull(t, c);                                /* what was queued meanwhile may need the timer to persist */
         timers_rearm(t, c);
 }
 
