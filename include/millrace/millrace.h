@@ -65,6 +65,12 @@ enum mr_idle {
         MR_IDLE_SPIN,                   /* never sleep: lowest latency, a whole core */
 };
 
+enum mr_syncookies {
+        MR_SYNCOOKIES_NEVER,            /* when half-open records run out, one that was repeated most often is given up */
+        MR_SYNCOOKIES_AUTO,             /* when half-open records run out */
+        MR_SYNCOOKIES_ALWAYS,           /* for every SYN: no half-open record at all */
+};
+
 enum mr_log { MR_LOG_ERROR, MR_LOG_WARN, MR_LOG_INFO, MR_LOG_DEBUG };
 
 /**
@@ -102,6 +108,7 @@ struct mr_conf {
         uint32_t tcp_orphan_retries;    /* the same for one that its program has closed */
         uint32_t tcp_initial_window;    /* segments (RFC 6928) */
         uint32_t tcp_challenge_acks;    /* a second (RFC 5961 7) */
+        enum mr_syncookies tcp_syncookies;      /* answer SYNs without keeping state (RFC 4987 3.6) */
         uint16_t tcp_port_min;          /* ephemeral ports, both inclusive */
         uint16_t tcp_port_max;
         bool     tcp_window_scaling;    /* RFC 7323 2 */

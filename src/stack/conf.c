@@ -464,6 +464,7 @@ void conf_to_tcp(const struct mr_conf *conf, struct tcp_conf *out)
                 .orphan_retries = conf->tcp_orphan_retries,
                 .initial_window_segs = conf->tcp_initial_window,
                 .challenge_acks_per_s = conf->tcp_challenge_acks,
+                .syncookies = (enum tcp_syncookies)conf->tcp_syncookies,
                 .port_min = conf->tcp_port_min,
                 .port_max = conf->tcp_port_max,
                 .window_scaling = conf->tcp_window_scaling,

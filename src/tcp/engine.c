@@ -32,6 +32,7 @@ void tcp_conf_default(struct tcp_conf *conf)
                 .orphan_retries = 8,
                 .initial_window_segs = 10,
                 .challenge_acks_per_s = 1000,
+                .syncookies = TCP_SYNCOOKIES_AUTO,
                 .port_min = PORT_EPHEMERAL_MIN,
                 .port_max = PORT_EPHEMERAL_MAX,
                 .window_scaling = true,

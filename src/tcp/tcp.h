@@ -73,6 +73,13 @@ struct tcp_opts {
         uint8_t  spare[3];
 };
 
+/* When a SYN is answered without a record of it (syncookie.c); as enum mr_syncookies. */
+enum tcp_syncookies {
+        TCP_SYNCOOKIES_NEVER,
+        TCP_SYNCOOKIES_AUTO,            /* when there is no record for it */
+        TCP_SYNCOOKIES_ALWAYS,
+};
+
 struct tcp_conf {
         uint32_t max_conns;             /* connections, 1..2^29-2 */
         uint32_t max_half;              /* half-open records */
@@ -88,6 +95,7 @@ struct tcp_conf {
         uint32_t orphan_retries;        /* give up an orphan: 8 */
         uint32_t initial_window_segs;   /* RFC 6928: 10 */
         uint32_t challenge_acks_per_s;  /* RFC 5961 7: 1000 */
+        enum tcp_syncookies syncookies;
         uint16_t port_min, port_max;    /* ephemeral ports */
         bool     window_scaling;        /* RFC 7323 2 */
         bool     timestamps;            /* RFC 7323 3 */
