@@ -205,7 +205,7 @@ uint32_t epoll_poll(struct socks *ss, uint32_t idx)
         while (ep->ep.head) {
                 item_ref ref = ep->ep.head;
                 struct epoll_item *it = item_at(ss, ref);
-                if (sock_ready(ss, item_sock(ss, ref)) & it->events & ~ITEM_PRIVATE)
+                if (sock_ready(ss, item_sock(ss, ref), it->events & ~ITEM_PRIVATE))
                         return EPOLLIN | EPOLLRDNORM;
                 ready_remove(ss, ep, it);
         }
@@ -256,7 +256,7 @@ static void item_set(struct socks *ss, item_ref ref, const struct epoll_event *e
 
         it->events = (it->events & ITEM_QUEUED) | (ev->events & ~(uint32_t)ITEM_QUEUED) | EPOLLERR | EPOLLHUP;
         memcpy(it->data, &ev->data, sizeof it->data);
-        if (sock_ready(ss, item_sock(ss, ref)) & it->events & ~ITEM_PRIVATE)
+        if (sock_ready(ss, item_sock(ss, ref), it->events & ~ITEM_PRIVATE))
                 item_queue(ss, ref, it);
 }
 
@@ -322,7 +322,7 @@ static int collect(struct socks *ss, struct sock *ep, struct epoll_event *evs, i
                 if (it->next)
                         __builtin_prefetch(item_at(ss, it->next));
                 ready_remove(ss, ep, it);
-                uint32_t ready = sock_ready(ss, item_sock(ss, ref)) & it->events & ~ITEM_PRIVATE;
+                uint32_t ready = sock_ready(ss, item_sock(ss, ref), it->events & ~ITEM_PRIVATE);
                 if (!ready)
                         continue;
                 evs[cnt].events = ready;

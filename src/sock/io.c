@@ -3,6 +3,8 @@
  *
  * All of it ends in io_send() and io_recv(), which work on a struct io_iter: a
  * place in the caller's iovecs.  The engine is given a window of it at a time.
+ * In front of them stands the straight path: one buffer, no flags that matter,
+ * a connected socket, and the engine does at once what is asked.
  */
 #include "sock/sock_priv.h"
 
@@ -79,10 +81,10 @@ static ssize_t send_try(struct socks *ss, struct sock *s, const struct io_iter *
         return n == -EPIPE || n == -ENOTCONN ? send_error(ss, s) : n;
 }
 
-static ssize_t io_send(struct socks *ss, int fd, struct io_iter *it, int flags)
+/* @sent: octets in front of @it that went already. */
+static ssize_t io_send(struct socks *ss, int fd, struct io_iter *it, int flags, size_t sent)
 {
         struct sock *s;
-        size_t sent = 0;
 
         ssize_t n = sock_get(ss, fd, &s);
         if (n < 0)
@@ -236,12 +238,70 @@ ssize_t sock_sendto(struct socks *ss, int fd, const void *buf, size_t len, int f
                 return refuse(ss, fd, -EFAULT);
         if (sa && sa_len > sizeof(struct sockaddr_storage))
                 return refuse(ss, fd, -EINVAL);         /* else it is ignored, as Linux does for TCP */
-        return io_send(ss, fd, &it, flags);
+        return io_send(ss, fd, &it, flags, 0);
+}
+
+/* ---- the straight path ---- */
+
+/* What neither changes what is done nor when it is done with what there is. */
+static bool is_plain(const void *buf, size_t len, int flags)
+{
+        return buf && len && len <= SSIZE_MAX && !(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+/* The socket behind @fd if it has a connection, else NULL: the ordinary path says why. */
+static struct sock *connected(const struct socks *ss, int fd)
+{
+        uint32_t idx = sock_of_fd(ss, fd);
+        struct sock *s = sock_at(ss, idx);
+        return idx && s->kind == KIND_TCP && s->conn ? s : NULL;
+}
+
+static bool may_wait(const struct sock *s, int flags)
+{
+        return !(flags & MSG_DONTWAIT) && !(s->flags & SOCKF_NONBLOCK);
+}
+
+/* Octets that went: 0: none, which may be the ordinary path's to explain. */
+static size_t send_straight(struct socks *ss, int fd, const void *buf, size_t len, int flags, bool *done)
+{
+        struct sock *s = is_plain(buf, len, flags) ? connected(ss, fd) : NULL;
+        struct iovec one = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
+
+        *done = false;
+        if (!s || s->flags & (SOCKF_SHUT_WR | SOCKF_CORK))
+                return 0;
+        ssize_t n = tcp_send(ss->tcp, s->conn, &one, 1, false, sock_now(ss));
+        if (n <= 0)
+                return 0;
+        *done = (size_t)n == len || !may_wait(s, flags);
+        return (size_t)n;
+}
+
+/* Octets received; 0: none, the ordinary path knows why. */
+static ssize_t recv_straight(struct socks *ss, int fd, void *buf, size_t len, int flags)
+{
+        struct sock *s = is_plain(buf, len, flags) ? connected(ss, fd) : NULL;
+        struct iovec one = { .iov_base = buf, .iov_len = len };
+
+        if (!s || (s->ext && may_wait(s, flags)))       /* SO_RCVLOWAT may ask for more than there is */
+                return 0;
+        ssize_t n = tcp_recv(ss->tcp, s->conn, &one, 1, 0, false, sock_now(ss));
+        return n > 0 ? n : 0;
 }
 
 ssize_t sock_send(struct socks *ss, int fd, const void *buf, size_t len, int flags)
 {
-        return sock_sendto(ss, fd, buf, len, flags, NULL, 0);
+        struct iovec one;
+        bool done;
+
+        size_t sent = send_straight(ss, fd, buf, len, flags, &done);
+        if (done)
+                return (ssize_t)sent;
+        if (!sent)
+                return sock_sendto(ss, fd, buf, len, flags, NULL, 0);
+        struct io_iter it = io_iter_of(&one, (const uint8_t *)buf + sent, len - sent);
+        return io_send(ss, fd, &it, flags, sent);
 }
 
 /* The checks of sendmsg(2) and recvmsg(2). */
@@ -274,19 +334,39 @@ ssize_t sock_sendmsg(struct socks *ss, int fd, const struct msghdr *msg, int fla
 {
         struct io_iter it;
         ssize_t rc = msg_iter(ss, fd, msg, &it);
-        return rc < 0 ? rc : io_send(ss, fd, &it, flags);
+        return rc < 0 ? rc : io_send(ss, fd, &it, flags, 0);
 }
 
 ssize_t sock_writev(struct socks *ss, int fd, const struct iovec *iov, int cnt)
 {
         struct io_iter it;
         ssize_t rc = vector_iter(ss, fd, iov, cnt, &it);
-        return rc < 0 ? rc : io_send(ss, fd, &it, 0);
+        return rc < 0 ? rc : io_send(ss, fd, &it, 0, 0);
+}
+
+ssize_t sock_write(struct socks *ss, int fd, const void *buf, size_t len)
+{
+        struct iovec one = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
+        struct io_iter it;
+        bool done;
+
+        size_t sent = send_straight(ss, fd, buf, len, 0, &done);
+        if (done)
+                return (ssize_t)sent;
+        ssize_t rc = vector_iter(ss, fd, &one, 1, &it);
+        if (rc < 0)
+                return rc;
+        io_iter_advance(&it, sent);
+        return io_send(ss, fd, &it, 0, sent);
 }
 
 ssize_t sock_recv(struct socks *ss, int fd, void *buf, size_t len, int flags)
 {
         struct iovec one;
+
+        ssize_t n = recv_straight(ss, fd, buf, len, flags);
+        if (n)
+                return n;
         struct io_iter it = io_iter_of(&one, buf, len);
 
         if (len && !buf && !(flags & MSG_TRUNC))
@@ -327,4 +407,11 @@ ssize_t sock_readv(struct socks *ss, int fd, const struct iovec *iov, int cnt)
         if (rc < 0 || it.left == 0)
                 return rc;                      /* read(2) of nothing is 0, whatever the socket's state */
         return io_recv(ss, fd, &it, 0);
+}
+
+ssize_t sock_read(struct socks *ss, int fd, void *buf, size_t len)
+{
+        struct iovec one = { .iov_base = buf, .iov_len = len };
+        ssize_t n = recv_straight(ss, fd, buf, len, 0);
+        return n ? n : sock_readv(ss, fd, &one, 1);
 }

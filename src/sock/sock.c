@@ -125,45 +125,62 @@ void socks_note(struct socks *ss, const struct tcp_note *note)
         epoll_wake(ss, note->owner, key);
 }
 
-static uint32_t conn_ready(const struct socks *ss, const struct sock *s)
+/* The waiting octets are enough to be reported. */
+static bool reaches_lowat(const struct socks *ss, const struct sock *s)
 {
-        enum tcp_state state = conn_state(ss, s);
-        bool shut_rd = s->flags & SOCKF_SHUT_RD;
-        bool shut_wr = s->flags & SOCKF_SHUT_WR;
-        uint32_t mask = 0;
+        return !s->ext || tcp_recv_avail(ss->tcp, s->conn) >= sock_rcvlowat(ss, s);
+}
 
-        if (s->conn) {
-                shut_rd |= state == TCP_CLOSED || tcp_recv_eof(ss->tcp, s->conn);
-                shut_wr |= state == TCP_CLOSED || tcp_send_is_shut(ss->tcp, s->conn);
-        }
-        if (state == TCP_CLOSED || (shut_rd && shut_wr))
-                mask |= EPOLLHUP;
-        if (shut_rd)
+static uint32_t unconnected_ready(const struct sock *s)
+{
+        uint32_t mask = EPOLLHUP | EPOLLOUT | EPOLLWRNORM;
+        if (s->flags & SOCKF_SHUT_RD)
                 mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-        if (state != TCP_SYN_SENT && state != TCP_SYN_RECEIVED) {
-                if (s->conn && tcp_recv_avail(ss->tcp, s->conn) >= sock_rcvlowat(ss, s))
-                        mask |= EPOLLIN | EPOLLRDNORM;
-                if (!s->conn || shut_wr || tcp_send_room(ss->tcp, s->conn))
-                        mask |= EPOLLOUT | EPOLLWRNORM;
-        }
-        if (s->conn ? tcp_error(ss->tcp, s->conn) : s->error)
+        if (s->error)
                 mask |= EPOLLERR;
         return mask;
 }
 
-uint32_t sock_ready(struct socks *ss, uint32_t idx)
+static uint32_t conn_ready(const struct socks *ss, const struct sock *s, uint32_t wanted)
+{
+        uint32_t want = (wanted & (EPOLLIN | EPOLLRDNORM) ? TCP_READY_READ : 0) |
+                        (wanted & (EPOLLOUT | EPOLLWRNORM) ? TCP_READY_WRITE : 0);
+        uint32_t ready = tcp_ready(ss->tcp, s->conn, want);
+        uint32_t mask = 0;
+
+        ready |= (s->flags & SOCKF_SHUT_RD ? TCP_READY_EOF : 0) | (s->flags & SOCKF_SHUT_WR ? TCP_READY_SHUT : 0);
+        if (ready & TCP_READY_READ && !(ready & TCP_READY_OPENING) && reaches_lowat(ss, s))
+                mask |= EPOLLIN | EPOLLRDNORM;
+        if (ready & (TCP_READY_WRITE | TCP_READY_SHUT) && !(ready & TCP_READY_OPENING))
+                mask |= EPOLLOUT | EPOLLWRNORM;
+        if (ready & TCP_READY_EOF)
+                mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
+        if (ready & TCP_READY_CLOSED || (ready & TCP_READY_EOF && ready & TCP_READY_SHUT))
+                mask |= EPOLLHUP;
+        if (ready & TCP_READY_ERROR)
+                mask |= EPOLLERR;
+        return mask & wanted;
+}
+
+uint32_t sock_ready(struct socks *ss, uint32_t idx, uint32_t wanted)
 {
         const struct sock *s = sock_at(ss, idx);
+        uint32_t mask = 0;
 
         switch ((enum sock_kind)s->kind) {
         case KIND_TCP:
-                return conn_ready(ss, s);
+                if (s->conn)
+                        return conn_ready(ss, s, wanted);
+                mask = unconnected_ready(s);
+                break;
         case KIND_LISTENER:
-                return tcp_accept_queue_len(ss->tcp, s->conn) ? EPOLLIN | EPOLLRDNORM : 0;
+                mask = tcp_accept_queue_len(ss->tcp, s->conn) ? EPOLLIN | EPOLLRDNORM : 0;
+                break;
         case KIND_EPOLL:
-                return epoll_poll(ss, idx);
+                mask = epoll_poll(ss, idx);
+                break;
         }
-        return 0;
+        return mask & wanted;
 }
 
 int sock_error_take(struct socks *ss, struct sock *s)

@@ -42,7 +42,7 @@ struct sock_env {
         bool (*is_local)(void *arg, const struct ip_addr *addr);
         /* Our address for packets to @dst.  0 or -ENETUNREACH. */
         int  (*source_for)(void *arg, const struct ip_addr *dst, struct ip_addr *src);
-        uint64_t (*now_ns)(void *arg);                  /* that of the last turn will do */
+        const uint64_t *now_ns;                         /* read by each call: that of the last turn will do */
         /* One turn of the shard; if nothing happens, sleep until something does
          * or @deadline_ns (0: do not sleep).  0, or -EINTR when a signal came. */
         int  (*turn)(void *arg, uint64_t deadline_ns);
@@ -161,11 +161,13 @@ ssize_t sock_send(struct socks *ss, int fd, const void *buf, size_t len, int fla
 ssize_t sock_sendto(struct socks *ss, int fd, const void *buf, size_t len, int flags, const struct sockaddr *sa,
                     socklen_t sa_len);
 ssize_t sock_sendmsg(struct socks *ss, int fd, const struct msghdr *msg, int flags);
+ssize_t sock_write(struct socks *ss, int fd, const void *buf, size_t len);
 ssize_t sock_writev(struct socks *ss, int fd, const struct iovec *iov, int cnt);
 ssize_t sock_recv(struct socks *ss, int fd, void *buf, size_t len, int flags);
 ssize_t sock_recvfrom(struct socks *ss, int fd, void *buf, size_t len, int flags, struct sockaddr *sa,
                       socklen_t *sa_len);
 ssize_t sock_recvmsg(struct socks *ss, int fd, struct msghdr *msg, int flags);
+ssize_t sock_read(struct socks *ss, int fd, void *buf, size_t len);
 ssize_t sock_readv(struct socks *ss, int fd, const struct iovec *iov, int cnt);
 
 int sock_getsockopt(struct socks *ss, int fd, int level, int name, void *val, socklen_t *len);

@@ -8,7 +8,7 @@
 
 static inline struct sock *sock_at(const struct socks *ss, uint32_t idx) { return slab_at(&ss->slab, idx); }
 static inline uint32_t sock_idx(const struct socks *ss, const struct sock *s) { return slab_idx(&ss->slab, s); }
-static inline uint64_t sock_now(const struct socks *ss) { return ss->env.now_ns(ss->env.arg); }
+static inline uint64_t sock_now(const struct socks *ss) { return *ss->env.now_ns; }
 
 static inline void sock_flag_set(struct sock *s, enum sock_flag flag, bool on)
 {
@@ -39,8 +39,9 @@ int  sock_new(struct socks *ss, enum sock_kind kind, uint16_t flags, uint32_t *i
 /* Give back the record alone. */
 void sock_free(struct socks *ss, uint32_t idx);
 
-/* What poll(2) says of the socket: EPOLLIN | ..., as Linux's tcp_poll(). */
-uint32_t sock_ready(struct socks *ss, uint32_t idx);
+/* What poll(2) says of the socket, as Linux's tcp_poll(): those of @wanted (EPOLLIN | ...) that are true.
+ * EPOLLHUP and EPOLLERR must be asked for as well. */
+uint32_t sock_ready(struct socks *ss, uint32_t idx, uint32_t wanted);
 
 /* The pending error, taken; 0 or a positive errno. */
 int sock_error_take(struct socks *ss, struct sock *s);

@@ -62,7 +62,7 @@ static int poll_once(struct socks *ss, struct pollfd *fds, uint64_t cnt)
                         continue;
                 uint32_t idx = sock_of_fd(ss, fds[i].fd);
                 uint32_t wanted = (uint16_t)fds[i].events | POLLERR | POLLHUP;
-                fds[i].revents = (short)(idx ? sock_ready(ss, idx) & wanted : POLLNVAL);
+                fds[i].revents = (short)(idx ? sock_ready(ss, idx, wanted) : POLLNVAL);
                 found += fds[i].revents != 0;
         }
         return found;

@@ -17,7 +17,8 @@
 #include <signal.h>
 #include <stdarg.h>
 
-static _Thread_local struct socks *attached;
+/* One load a call, in the shared library too: that is what the model is for. */
+static _Thread_local struct socks *attached __attribute__((tls_model("initial-exec")));
 
 struct socks *api_attach(struct socks *ss)
 {
@@ -98,8 +99,7 @@ ssize_t mr_writev(int fd, const struct iovec *iov, int cnt)
 
 ssize_t mr_write(int fd, const void *buf, size_t len)
 {
-        struct iovec iov = { .iov_base = (void *)(uintptr_t)buf, .iov_len = len };
-        return mr_writev(fd, &iov, 1);
+        return sent(CALL(sock_write(attached, fd, buf, len)), 0);
 }
 
 ssize_t mr_recv(int fd, void *buf, size_t len, int flags)
@@ -115,11 +115,7 @@ ssize_t mr_recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *a
 ssize_t mr_recvmsg(int fd, struct msghdr *msg, int flags) { return RESULT(sock_recvmsg(attached, fd, msg, flags)); }
 ssize_t mr_readv(int fd, const struct iovec *iov, int cnt) { return RESULT(sock_readv(attached, fd, iov, cnt)); }
 
-ssize_t mr_read(int fd, void *buf, size_t len)
-{
-        struct iovec iov = { .iov_base = buf, .iov_len = len };
-        return mr_readv(fd, &iov, 1);
-}
+ssize_t mr_read(int fd, void *buf, size_t len) { return RESULT(sock_read(attached, fd, buf, len)); }
 
 /* ---- options and names ---- */
 

@@ -36,9 +36,6 @@ static int env_source_for(void *arg, const struct ip_addr *dst, struct ip_addr *
         return ip_source_for(&((struct shard *)arg)->ip, dst, src);
 }
 
-/* Between turns time stands still: a call costs no look at the clock. */
-static uint64_t env_now(void *arg) { return ((struct shard *)arg)->now_ns; }
-
 static int env_turn(void *arg, uint64_t deadline_ns) { return shard_run(arg, deadline_ns); }
 static void env_wait_begin(void *arg) { shard_wait_begin(arg); }
 static void env_wait_end(void *arg) { shard_wait_end(arg); }
@@ -49,7 +46,9 @@ int shard_init(struct shard *sh, const struct shard_conf *conf, const struct sha
 {
         struct tcp_env tcp_env = { path_of, sh };
         struct sock_env sock_env = {
-                env_is_local, env_source_for, env_now, env_turn, env_wait_begin, env_wait_end, sh,
+                .is_local = env_is_local, .source_for = env_source_for,
+                .now_ns = &sh->now_ns,                  /* between turns time stands still: no call looks at the clock */
+                .turn = env_turn, .wait_begin = env_wait_begin, .wait_end = env_wait_end, .arg = sh,
         };
 
         *sh = (struct shard){ .env = *env, .spin_ns = conf->spin_ns, .never_sleep = conf->never_sleep };

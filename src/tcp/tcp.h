@@ -260,6 +260,20 @@ uint32_t tcp_send_queued(const struct tcp *t, uint32_t conn);          /* octets
 uint32_t tcp_send_unsent(const struct tcp *t, uint32_t conn);          /* octets not yet sent (SIOCOUTQNSD) */
 bool     tcp_send_room(const struct tcp *t, uint32_t conn);            /* enough room to report EPOLLOUT (a third free, as Linux) */
 bool     tcp_send_is_shut(const struct tcp *t, uint32_t conn);         /* no more sends: SHUT_WR done, or closed */
+
+/* What can be done with a connection now.  Bits. */
+enum tcp_ready {
+        TCP_READY_READ    = 1 << 0,     /* octets in order */
+        TCP_READY_WRITE   = 1 << 1,     /* tcp_send_room() */
+        TCP_READY_EOF     = 1 << 2,     /* tcp_recv_eof() */
+        TCP_READY_SHUT    = 1 << 3,     /* tcp_send_is_shut() */
+        TCP_READY_ERROR   = 1 << 4,     /* tcp_error() has one */
+        TCP_READY_CLOSED  = 1 << 5,
+        TCP_READY_OPENING = 1 << 6,     /* SYN-SENT or SYN-RECEIVED */
+};
+/* All of it in one look (ready.c).  READ and WRITE only if @want has them: they may cost a cache miss. */
+uint32_t tcp_ready(const struct tcp *t, uint32_t conn, uint32_t want);
+
 void     tcp_opts_get(const struct tcp *t, uint32_t conn, struct tcp_opts *opts);
 /* Takes effect at once where it can; connections share equal sets. 0 or -ENOBUFS. */
 int      tcp_opts_set(struct tcp *t, uint32_t conn, const struct tcp_opts *opts, uint64_t now_ns);

@@ -52,8 +52,6 @@ static inline int rig_source_for(void *arg, const struct ip_addr *dst, struct ip
         return 0;
 }
 
-static inline uint64_t rig_now(void *arg) { return ((struct rig_host *)arg)->rig->now_ns; }
-
 static inline void rig_path(void *arg, const struct ip_addr *raddr, struct tcp_path *out)
 {
         *out = (struct tcp_path){ .mtu = 1500, .csum = true };
@@ -145,7 +143,7 @@ static inline void rig_host_init(struct rig *rig, struct rig_host *h, uint32_t a
         struct tcp_conf conf;
         struct socks_conf sconf = { .max_socks = max_socks };
         struct sock_env senv = {
-                .is_local = rig_is_local, .source_for = rig_source_for, .now_ns = rig_now, .turn = rig_turn, .arg = h,
+                .is_local = rig_is_local, .source_for = rig_source_for, .now_ns = &rig->now_ns, .turn = rig_turn, .arg = h,
         };
 
         h->rig = rig;

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* tcp/ready.c - What can be done with a connection now, in one look
+ *
+ * epoll asks this of every connection that it reports, most of them cold: so
+ * the attached parts are touched only where the connection alone cannot tell.
+ */
+#include "tcp/engine.h"
+
+uint32_t tcp_ready(const struct tcp *t, uint32_t conn, uint32_t want)
+{
+        const struct tcp_conn *c = conn_at(t, conn);
+        uint32_t ready = c->error ? TCP_READY_ERROR : 0;
+
+        /* A queue may hold nothing but what came out of order. */
+        if (want & TCP_READY_READ && c->recvq && recvq_at(t, c)->len)
+                ready |= TCP_READY_READ;
+        if (want & TCP_READY_WRITE && tcp_send_room(t, conn))
+                ready |= TCP_READY_WRITE;
+        if (c->state == TCP_CLOSED)
+                ready |= TCP_READY_CLOSED | TCP_READY_EOF | TCP_READY_SHUT;
+        else if (c->state < TCP_ESTABLISHED)
+                ready |= TCP_READY_OPENING;
+        if (c->flags & (TF_FIN_RCVD | TF_RCV_SHUT | TF_FIN_QUEUED)) {
+                ready |= c->flags & (TF_FIN_RCVD | TF_RCV_SHUT) ? TCP_READY_EOF : 0;
+                ready |= c->flags & TF_FIN_QUEUED ? TCP_READY_SHUT : 0;
+        }
+        return ready;
+}
