@@ -7,6 +7,7 @@
 
 static const struct cmd *const benches[] = {
         &bench_rxpath,
+        &bench_pps,
         &bench_bytes,
         NULL,
 };

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* tools/bench_duo.h - Two ends that talk: a server on one core, a client on another
+ *
+ *      loop     two stacks of one process, on two threads, joined by `loop:NAME`
+ *      shm      two processes, joined by `shm:NAME`
+ *      kernel   two threads with the kernel's sockets, over its loopback device
+ *
+ * Both ends spin: none ever sleeps.  What they tell each other besides the
+ * traffic lies in a struct bench_shared, which both see, threads or processes.
+ * A phase is set by one end and seen by the other:
+ *
+ *      server              client
+ *      LISTENING  ──────►  connects
+ *                 ◄──────  MEASURE      the time begins
+ *                 ◄──────  DONE         the time ends; both stop
+ *
+ * Addresses: the server has 10.0.0.1 and all of 10.64.0.0/10, so that port
+ * numbers do not limit the connections; the client has 10.0.0.2.  With the
+ * kernel all are of 127.0.0.0/8.
+ */
+#pragma once
+#include "tools/bench.h"
+
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+enum bench_over { BENCH_LOOP, BENCH_SHM, BENCH_KERNEL };
+
+/* "loop" or "shm", or ends the program. */
+enum bench_over bench_over(const char *text);
+
+/* The socket calls of a stack, ours or the kernel's. */
+struct bench_net {
+        int     (*socket)(int domain, int type, int protocol);
+        int     (*bind)(int fd, const struct sockaddr *sa, socklen_t len);
+        int     (*listen)(int fd, int backlog);
+        int     (*accept4)(int fd, struct sockaddr *sa, socklen_t *len, int flags);
+        int     (*connect)(int fd, const struct sockaddr *sa, socklen_t len);
+        int     (*setsockopt)(int fd, int level, int name, const void *val, socklen_t len);
+        ssize_t (*send)(int fd, const void *buf, size_t len, int flags);
+        ssize_t (*recv)(int fd, void *buf, size_t len, int flags);
+        int     (*close)(int fd);
+        int     (*epoll_create1)(int flags);
+        int     (*epoll_ctl)(int ep, int op, int fd, struct epoll_event *ev);
+        int     (*epoll_wait)(int ep, struct epoll_event *evs, int max, int timeout_ms);
+};
+extern const struct bench_net bench_net_millrace, bench_net_kernel;
+
+enum bench_phase { PHASE_START, PHASE_LISTENING, PHASE_MEASURE, PHASE_DONE };
+
+enum { BENCH_VALUES = 16 };
+struct bench_shared {
+        _Alignas(64) _Atomic uint32_t phase;
+        _Alignas(64) double server[BENCH_VALUES], client[BENCH_VALUES];        /* what each end found out */
+};
+
+struct bench_duo {
+        const struct mr_conf   *conf;           /* what the user said about the stack, no device */
+        enum bench_over         over;
+        uint32_t                conns;
+        double                  seconds;
+        const void             *arg;            /* the benchmark's own */
+        const char             *options;        /* of both stacks besides: "mtu=9000 tcp_delack=1ms", or NULL */
+        /* set by bench_duo_run() */
+        const struct bench_net *net;
+        char                    device[64];
+        struct bench_shared    *shared;
+};
+
+typedef void (*bench_end_fn)(struct bench_duo *d);
+
+/* Run both ends, the server in this thread and bound to the first core.  The stack of each is started and
+ * attached by bench_duo_up(), which an end that speaks to the device itself leaves out. */
+void bench_duo_run(struct bench_duo *d, bench_end_fn server, bench_end_fn client);
+void bench_duo_up(struct bench_duo *d, bool server);
+void bench_duo_down(struct bench_duo *d);
+
+static inline uint32_t bench_phase(const struct bench_duo *d)
+{
+        return atomic_load_explicit(&d->shared->phase, memory_order_acquire);
+}
+void bench_phase_set(struct bench_duo *d, enum bench_phase phase);
+/* Spin until the other end has come to @phase. */
+void bench_phase_wait(struct bench_duo *d, enum bench_phase phase);
+
+/* Can the kernel hold so many connections, both ends, for this process?  Raises the limit as far as it may. */
+bool bench_kernel_holds(uint64_t conns);
+
+/* ---- sockets of an end ---- */
+
+enum { BENCH_PORT = 7000, BENCH_CONNS_AN_ADDR = 20000 };
+
+/* A listening socket in an epoll instance of its own, whose event data is BENCH_LISTENER. */
+#define BENCH_LISTENER UINT64_MAX
+int bench_listen(const struct bench_net *net, int *ep);
+/* Accept all that wait, and register each with its descriptor as event data.  Returns how many. */
+uint32_t bench_accept(const struct bench_net *net, int listener, int ep);
+/* Begin to connect connection @n; ends the program where that is refused. */
+int bench_connect(const struct bench_duo *d, uint32_t n);
+/* Connect d->conns, some at a time, and register each for EPOLLIN with its number as event data. */
+int *bench_connect_all(const struct bench_duo *d, int ep);
+void bench_watch(const struct bench_net *net, int ep, int op, int fd, uint32_t events, uint64_t data);
+
+/* ---- how busy an end is ---- */
+
+/* Time is counted as busy in turns that moved a frame or brought an event.  What other programs
+ * took of the core meanwhile is taken off, in equal parts from busy and idle time. */
+struct bench_busy {
+        uint64_t began, busy, frames_began, frames;
+        uint64_t at;                    /* of the last look */
+        uint64_t cpu_began_ns, cpu_ns;  /* of this thread */
+        bool     kernel;
+};
+void bench_busy_begin(struct bench_busy *b, const struct bench_duo *d);
+/* To be called once a turn; @events: how many the turn brought. */
+void bench_busy_turn(struct bench_busy *b, int events);
+void bench_busy_end(struct bench_busy *b);
+double bench_busy_share(const struct bench_busy *b);                    /* 0..1 */
+double bench_busy_cycles(const struct bench_busy *b);
+double bench_busy_core(const struct bench_busy *b);                     /* what we had of the core, 0..1 */
