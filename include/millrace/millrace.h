@@ -71,6 +71,12 @@ enum mr_syncookies {
         MR_SYNCOOKIES_ALWAYS,           /* for every SYN: no half-open record at all */
 };
 
+enum mr_offload {
+        MR_OFFLOAD_ALL,                 /* checksums and segments of 64 KB, as far as the device can */
+        MR_OFFLOAD_CHECKSUM,            /* checksums alone */
+        MR_OFFLOAD_NONE,
+};
+
 enum mr_log { MR_LOG_ERROR, MR_LOG_WARN, MR_LOG_INFO, MR_LOG_DEBUG };
 
 /**
@@ -129,6 +135,7 @@ struct mr_conf {
         uint8_t  ip_tos;                /* IP_TOS */
         uint8_t  ip_ttl;                /* IP_TTL */
 
+        enum mr_offload offload;        /* work that is left to the devices */
         bool         arp_dad;           /* ask for an address before using it (RFC 5227 2.1) */
         enum mr_idle idle;
         uint64_t     spin_ns;           /* with MR_IDLE_SLEEP: poll so long before sleeping */

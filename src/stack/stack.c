@@ -89,10 +89,20 @@ static void fill_shard_conf(const struct mr_conf *conf, struct shard_conf *out)
         out->socks.opts = out->tcp.opts;
 }
 
+static uint32_t offload_of(const struct mr_conf *conf)
+{
+        static const uint32_t allowed[] = {
+                [MR_OFFLOAD_ALL] = NETDEV_ALL_OFFLOADS,
+                [MR_OFFLOAD_CHECKSUM] = NETDEV_RX_CSUM | NETDEV_TX_CSUM | NETDEV_RSS,
+                [MR_OFFLOAD_NONE] = NETDEV_RSS,
+        };
+        return allowed[conf->offload];
+}
+
 static int open_device(struct mr_stack *st, const struct mr_conf_iface *iface, uint64_t seed, char *err, size_t err_len)
 {
         struct netdev_conf nc = {
-                .mtu = iface->mtu, .queue_cnt = 1, .offload = NETDEV_ALL_OFFLOADS, .seed = seed,
+                .mtu = iface->mtu, .queue_cnt = 1, .offload = offload_of(&st->conf), .seed = seed,
         };
         struct netdev *dev;
         int rc = netdev_open(&dev, iface->dev, &nc, err, err_len);
