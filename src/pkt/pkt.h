@@ -35,8 +35,8 @@ enum pkt_mark {
 };
 
 enum {
-        PKT_SMALL_SIZE = 2048,          /* descriptor included */
-        PKT_LARGE_SIZE = 68 * 1024,
+        PKT_SMALL_SIZE = 31 * 64,       /* descriptor included; an odd number of cache lines, so that the same */
+        PKT_LARGE_SIZE = 1089 * 64,     /* places of many buffers do not all fall into the same few cache sets */
         PKT_HEADROOM   = 128,           /* Ethernet + VLAN + IPv6 + TCP with options, and a device's own header */
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "stack/conf.h"
 #include "base/units.h"
+#include "pkt/pkt.h"
 #include "stack/conf_priv.h"
 #include "tests/test.h"
 
@@ -166,7 +167,7 @@ TEST(conf_resolve_checks_and_derives)
         REQUIRE(conf_resolve(&conf, err, sizeof err) == 0);
         EXPECT_EQ(conf.max_half, 250000);
         EXPECT_EQ(conf.max_wait, 1000000);
-        EXPECT_EQ(conf.pkts_small, 65536);
+        EXPECT_EQ(conf.pkts_small, (128u << 20) / PKT_SMALL_SIZE);
         EXPECT_GT(conf.pkts_large, 1900);
         set("dev", "tap:mr1");
         set("addr", "10.77.0.2/24");
