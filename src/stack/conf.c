@@ -469,6 +469,7 @@ void conf_to_tcp(const struct mr_conf *conf, struct tcp_conf *out)
                 .port_max = conf->tcp_port_max,
                 .window_scaling = conf->tcp_window_scaling,
                 .timestamps = conf->tcp_timestamps,
+                .fast_path = MR_FAST_PATH,
                 .huge_pages = conf->huge_pages,
                 .opts = {
                         .rcvbuf = conf->tcp_rcvbuf,

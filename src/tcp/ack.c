@@ -37,12 +37,11 @@ static bool window_was_used(const struct tcp_conn *c, uint32_t in_flight)
         return c->cwnd < c->ssthresh ? in_flight >= c->cwnd / 2 : in_flight + c->mss >= c->cwnd;
 }
 
-static void new_ack(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns, struct tcp_note *note)
+/* SND.UNA moves to the acknowledgment.  Returns octets of the queue that are gone. */
+uint32_t ack_new(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, const struct tcp_seg *seg, uint64_t now_ns)
 {
-        struct tcp_flight *f = flight_at(t, c);
         uint32_t flight_before = (uint32_t)seq_diff(f->snd_max, c->snd_una);
         uint32_t octets = octets_of(f, c->snd_una, seg->ack);
-        bool had_room = tcp_send_room(t, conn_idx(t, c));
         bool was_recovering = f->in_recovery;
 
         take_rtt(t, c, f, seg, now_ns);
@@ -73,6 +72,14 @@ static void new_ack(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg
                 flight_detach(t, c);
         else
                 conn_pull(t, c);                        /* the window has moved: there may be more to send */
+        return octets;
+}
+
+/* The same, and a writer that waits for room is told of it. */
+static void ack_new_tell(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns, struct tcp_note *note)
+{
+        bool had_room = tcp_send_room(t, conn_idx(t, c));
+        uint32_t octets = ack_new(t, c, flight_at(t, c), seg, now_ns);
 
         if (octets && (c->flags & TF_WND_FULL || !had_room) && tcp_send_room(t, conn_idx(t, c))) {
                 c->flags &= ~(uint32_t)TF_WND_FULL;
@@ -83,7 +90,7 @@ static void new_ack(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg
 }
 
 /* RFC 9293 3.10.7.4: SND.WND is updated by the newest segment only (SND.WL1, SND.WL2). */
-static bool update_window(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg)
+bool ack_window(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg)
 {
         if (!(seq_lt(c->snd_wl1, seg->seq) || (seq_eq(c->snd_wl1, seg->seq) && seq_le(c->snd_wl2, seg->ack))))
                 return false;
@@ -127,11 +134,11 @@ enum drop ack_process(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *s
 
         c->probes = 0;
         if (seq_gt(seg->ack, c->snd_una)) {
-                new_ack(t, c, seg, now_ns, note);
-                update_window(t, c, seg);
+                ack_new_tell(t, c, seg, now_ns, note);
+                ack_window(t, c, seg);
                 return DROP_NONE;
         }
-        bool changed = seq_eq(seg->ack, c->snd_una) && update_window(t, c, seg);
+        bool changed = seq_eq(seg->ack, c->snd_una) && ack_window(t, c, seg);
         struct tcp_flight *f = flight_at(t, c);
         if (is_dup_ack(c, f, seg, text_len, changed))
                 loss_on_dup_ack(t, c, f);

@@ -37,6 +37,7 @@ void tcp_conf_default(struct tcp_conf *conf)
                 .port_max = PORT_EPHEMERAL_MAX,
                 .window_scaling = true,
                 .timestamps = true,
+                .fast_path = MR_FAST_PATH,
                 .opts = {
                         .rcvbuf = 512 * 1024,
                         .sndbuf = 256 * 1024,

@@ -6,6 +6,7 @@
  * The connection is a container of small parts, each with a file of its own:
  *
  *      input.c      RFC 9293 3.10.7, a segment step by step, in the order of the RFC
+ *      fast.c       the same for the segment that was expected, in one go
  *      ack.c        its fifth step: what an acknowledgment means
  *      output.c     what to say next, pulled by the shard
  *      sendq.c      octets to send and not yet acknowledged    (struct tcp_flight)
@@ -244,8 +245,12 @@ struct tcp {
 };
 
 /* ---- engine.c ---- */
-static inline struct tcp_conn *conn_at(const struct tcp *t, uint32_t i) { return slab_at(&t->conns, i); }
-static inline uint32_t conn_idx(const struct tcp *t, const struct tcp_conn *c) { return slab_idx(&t->conns, c); }
+/* With the size known to the compiler: a shift, where slab_at() multiplies. */
+static inline struct tcp_conn *conn_at(const struct tcp *t, uint32_t i) { return (struct tcp_conn *)t->conns.base + i; }
+static inline uint32_t conn_idx(const struct tcp *t, const struct tcp_conn *c)
+{
+        return (uint32_t)(c - (const struct tcp_conn *)t->conns.base);
+}
 static inline struct tcp_flight *flight_at(const struct tcp *t, const struct tcp_conn *c)
 {
         return c->flight ? slab_at(&t->flights, c->flight) : NULL;
@@ -324,6 +329,8 @@ uint32_t recvq_len(const struct tcp *t, const struct tcp_conn *c);
 /* Take segment text that begins at or before and ends after rcv_nxt, or beyond it.
  * Takes @p.  Advances rcv_nxt.  *@fin: a FIN that came early is now next. */
 enum drop recvq_add(struct tcp *t, struct tcp_conn *c, struct pkt *p, tcp_seq seq, bool *advanced, bool *fin);
+/* The same for text that begins at rcv_nxt when nothing is out of order and there is room. */
+void     recvq_append(struct tcp *t, struct tcp_conn *c, struct pkt *p);
 bool     recvq_note_early_fin(struct tcp *t, struct tcp_conn *c, tcp_seq fin);
 void     recvq_drop(struct tcp *t, struct tcp_conn *c);
 void     recvq_drop_ooo(struct tcp *t, struct tcp_conn *c);
@@ -335,6 +342,11 @@ bool     recvq_window_opened(const struct tcp *t, const struct tcp_conn *c);
 /* ---- ack.c, loss.c, rtt.c ---- */
 enum drop ack_process(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg, uint32_t text_len, uint64_t now_ns,
                       struct tcp_note *note);
+/* SND.UNA moves to seg->ack, which is beyond it and not beyond what was sent.  Returns octets of
+ * the queue that are gone.  May detach @f. */
+uint32_t ack_new(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, const struct tcp_seg *seg, uint64_t now_ns);
+/* RFC 9293 3.10.7.4: SND.WND is updated by the newest segment only.  Has it changed? */
+bool ack_window(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg);
 void loss_on_dup_ack(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f);
 void loss_on_ack(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint32_t acked);
 void loss_on_rto(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f);
@@ -350,7 +362,6 @@ void timers_wait_for_pool(struct tcp *t, struct tcp_conn *c, uint64_t now_ns);
 void timers_delack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns);
 
 /* ---- output.c ---- */
-struct pkt *output_conn(struct tcp *t, struct tcp_conn *c, uint64_t now_ns);
 struct pkt *output_segment(struct tcp *t, const struct flow_key *key, struct tcp_seg *seg, struct pkt *p, bool csum);
 
 /* ---- reply.c ---- */
@@ -369,6 +380,14 @@ uint32_t ts_offset_make(const struct tcp *t, const struct flow_key *key);
 /* ---- input.c ---- */
 enum drop conn_input(struct tcp *t, struct tcp_conn *c, struct pkt *p, const struct tcp_seg *seg, uint64_t now_ns,
                      struct tcp_note *note, bool *kept);
+
+/* Text of @text_len octets has arrived: acknowledge it now or soon (RFC 9293 3.8.6.3). */
+void text_acknowledge(struct tcp *t, struct tcp_conn *c, uint32_t text_len, bool in_order, bool gap_before, uint64_t now_ns);
+
+/* ---- fast.c ---- */
+/* Take @p if it is the segment that was expected.  False: it is not, and nothing has changed. */
+bool fast_input(struct tcp *t, struct tcp_conn *c, struct pkt *p, const struct tcp_seg *seg, uint64_t now_ns,
+                struct tcp_note *note, bool *kept);
 
 /* ---- listen.c ---- */
 enum drop listen_input(struct tcp *t, uint32_t listener, const struct tcp_seg *seg, const struct flow_key *key,

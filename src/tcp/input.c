@@ -248,12 +248,11 @@ static enum step check_ack(struct arrival *a)
 /* RFC 9293 3.8.6.3, RFC 5681 4.2: every second full segment at once, a gap or its end at once,
  * the rest within the delay.  ACKs of one burst coalesce, but not those of segments out of order:
  * the peer counts them (RFC 5681 3.2). */
-static void acknowledge_text(struct arrival *a, bool in_order, bool gap_before)
+void text_acknowledge(struct tcp *t, struct tcp_conn *c, uint32_t text_len, bool in_order, bool gap_before, uint64_t now_ns)
 {
-        struct tcp_conn *c = a->c;
         uint32_t owed = (uint32_t)seq_diff(c->rcv_nxt, c->rcv_acked);
-        uint32_t full = a->text_len >= TCP_MSS_DEFAULT ? u32_min(a->text_len, c->mss) : c->mss; /* of the peer's segments */
-        struct tcp_recvq *q = recvq_at(a->t, c);
+        uint32_t full = text_len >= TCP_MSS_DEFAULT ? u32_min(text_len, c->mss) : c->mss; /* of the peer's segments */
+        struct tcp_recvq *q = recvq_at(t, c);
         bool gap = gap_before || (q && q->ooo);
         bool quick = c->flags & TF_QUICKACK || (c->quickacks && !(c->flags & TF_PINGPONG));
 
@@ -261,10 +260,12 @@ static void acknowledge_text(struct arrival *a, bool in_order, bool gap_before)
                 q->dup_acks = 0;
         else if (q && c->flags & TF_ACK_NOW && q->dup_acks < UINT8_MAX)
                 q->dup_acks++;
-        if (!in_order || gap || owed >= 2u * full || quick)
-                ack_soon(a);
-        else
-                timers_delack(a->t, c, a->now_ns);
+        if (!in_order || gap || owed >= 2u * full || quick) {
+                c->flags |= TF_ACK_NOW;
+                conn_pull(t, c);
+        } else {
+                timers_delack(t, c, now_ns);
+        }
 }
 
 static enum step process_text(struct arrival *a)
@@ -295,7 +296,7 @@ static enum step process_text(struct arrival *a)
         enum drop why = recvq_add(t, c, a->p, a->seq, &advanced, &fin);
         if (advanced)
                 note_add(a->note, c, TCP_EV_READABLE);
-        acknowledge_text(a, advanced, gap_before);
+        text_acknowledge(t, c, a->text_len, advanced, gap_before, a->now_ns);
         if (fin) {
                 a->fin = true;                          /* the FIN that came early is next now */
                 a->seq = c->rcv_nxt;
@@ -425,6 +426,8 @@ enum drop conn_input(struct tcp *t, struct tcp_conn *c, struct pkt *p, const str
         };
         size_t first = 0;
 
+        if (t->conf.fast_path && fast_input(t, c, p, seg, now_ns, note, kept))
+                return DROP_NONE;
         if (c->state == TCP_SYN_SENT) {
                 if (syn_sent(&a) == DONE)
                         return a.drop;

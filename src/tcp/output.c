@@ -70,11 +70,10 @@ struct pkt *output_segment(struct tcp *t, const struct flow_key *key, struct tcp
         return p;
 }
 
-static struct pkt *conn_segment(struct tcp *t, struct tcp_conn *c, struct tcp_seg *seg, struct pkt *p)
+static struct pkt *conn_segment(struct tcp *t, struct tcp_conn *c, const struct flow_key *key, struct tcp_seg *seg,
+                                struct pkt *p)
 {
-        struct flow_key key;
-        flow_key_of(&t->flows, conn_ref(t, c), &key);
-        return output_segment(t, &key, seg, p, c->flags & TF_TX_CSUM);
+        return output_segment(t, key, seg, p, c->flags & TF_TX_CSUM);
 }
 
 /* A packet for @len octets of text, NULL (and "starved") if there is none. */
@@ -88,7 +87,7 @@ static struct pkt *take(struct tcp *t, uint32_t len)
         return p;
 }
 
-static struct pkt *send_bare(struct tcp *t, struct tcp_conn *c, tcp_seq at, uint8_t flags, uint64_t now_ns)
+static struct pkt *send_bare(struct tcp *t, struct tcp_conn *c, const struct flow_key *key, tcp_seq at, uint8_t flags, uint64_t now_ns)
 {
         struct pkt *p = take(t, 0);
         if (!p)
@@ -96,7 +95,7 @@ static struct pkt *send_bare(struct tcp *t, struct tcp_conn *c, tcp_seq at, uint
         struct tcp_seg seg = { .seq = at, .flags = flags };
         fill_ack(t, c, &seg, now_ns);
         fill_ts(c, &seg, now_ns);
-        return conn_segment(t, c, &seg, p);
+        return conn_segment(t, c, key, &seg, p);
 }
 
 /* RFC 9293 3.10: an ACK has SEQ = SND.NXT; but a peer that took window back would not accept that
@@ -110,7 +109,7 @@ static tcp_seq acceptable_seq(const struct tcp *t, const struct tcp_conn *c)
         return seq_diff(max, edge) < (int32_t)unit ? max : edge;
 }
 
-static struct pkt *send_rst(struct tcp *t, struct tcp_conn *c)
+static struct pkt *send_rst(struct tcp *t, struct tcp_conn *c, const struct flow_key *key)
 {
         struct pkt *p = take(t, 0);
         if (!p)
@@ -118,20 +117,19 @@ static struct pkt *send_rst(struct tcp *t, struct tcp_conn *c)
         /* RFC 9293 3.10.5: <SEQ=SND.NXT><CTL=RST>; with ACK, as Linux, so that RFC 5961 peers see it in window. */
         struct tcp_seg seg = { .seq = c->snd_nxt, .ack = c->rcv_nxt, .flags = TCP_RST | TCP_ACK };
         count(t->counters, CNT_TCP_RSTS_SENT);
-        return conn_segment(t, c, &seg, p);
+        return conn_segment(t, c, key, &seg, p);
 }
 
-static struct pkt *send_syn(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint64_t now_ns)
+static struct pkt *send_syn(struct tcp *t, struct tcp_conn *c, const struct flow_key *key, struct tcp_flight *f,
+                            uint64_t now_ns)
 {
         struct pkt *p = take(t, 0);
         if (!p)
                 return NULL;
 
-        struct flow_key key;
-        flow_key_of(&t->flows, conn_ref(t, c), &key);
         const struct tcp_opts *o = conn_opts(t, c);
         struct tcp_seg seg = { .seq = c->snd_una, .flags = TCP_SYN, .has = TCP_HAS_MSS };
-        seg.mss = conn_offer_mss(t, &key.raddr, o);
+        seg.mss = conn_offer_mss(t, &key->raddr, o);
         if (c->flags & TF_WSCALE) {
                 seg.has |= TCP_HAS_WSCALE;
                 seg.wscale = (uint8_t)rcv_wscale(c);
@@ -151,12 +149,12 @@ static struct pkt *send_syn(struct tcp *t, struct tcp_conn *c, struct tcp_flight
         }
         if (c->timer_kind != TIMER_RTO)
                 timers_set(t, c, TIMER_RTO, rto_ns(t, c), now_ns);
-        return output_segment(t, &key, &seg, p, c->flags & TF_TX_CSUM);
+        return conn_segment(t, c, key, &seg, p);
 }
 
 /* One segment with @len octets of text from queue offset @from. */
-static struct pkt *send_text(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint32_t from, uint32_t len,
-                             bool fin, uint64_t now_ns)
+static struct pkt *send_text(struct tcp *t, struct tcp_conn *c, const struct flow_key *key, struct tcp_flight *f,
+                             uint32_t from, uint32_t len, bool fin, uint64_t now_ns)
 {
         struct pkt *p = take(t, len);                   /* the headers go into the headroom */
         if (!p)
@@ -201,7 +199,7 @@ static struct pkt *send_text(struct tcp *t, struct tcp_conn *c, struct tcp_fligh
                 f->snd_sml = end;
         if (c->timer_kind != TIMER_RTO)
                 timers_set(t, c, TIMER_RTO, rto_ns(t, c), now_ns);      /* RFC 6298 5.1 */
-        return conn_segment(t, c, &seg, p);
+        return conn_segment(t, c, key, &seg, p);
 }
 
 /* ---- how much may be sent now ---- */
@@ -269,7 +267,8 @@ static void arm_persist(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f,
         timers_set(t, c, TIMER_PERSIST, rto_ns(t, c), now_ns);
 }
 
-static struct pkt *send_data(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint64_t now_ns)
+static struct pkt *send_data(struct tcp *t, struct tcp_conn *c, const struct flow_key *key, struct tcp_flight *f,
+                             uint64_t now_ns)
 {
         uint32_t out = (uint32_t)seq_diff(c->snd_nxt, c->snd_una);
         if (out > f->len)
@@ -285,7 +284,7 @@ static struct pkt *send_data(struct tcp *t, struct tcp_conn *c, struct tcp_fligh
                         arm_persist(t, c, f, now_ns);
                 return NULL;
         }
-        struct pkt *p = send_text(t, c, f, out, len, fin, now_ns);
+        struct pkt *p = send_text(t, c, key, f, out, len, fin, now_ns);
         if (p) {
                 c->snd_nxt = seq_add(c->snd_nxt, len + fin);
                 c->flags &= ~(uint32_t)TF_SWS_OVERRIDE;
@@ -294,7 +293,8 @@ static struct pkt *send_data(struct tcp *t, struct tcp_conn *c, struct tcp_fligh
 }
 
 /* The segment at SND.UNA once more, whatever the windows say (RFC 5681 3.2 (3)). */
-static struct pkt *send_again(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, uint64_t now_ns)
+static struct pkt *send_again(struct tcp *t, struct tcp_conn *c, const struct flow_key *key, struct tcp_flight *f,
+                              uint64_t now_ns)
 {
         uint32_t sent = (uint32_t)seq_diff(f->snd_max, c->snd_una);
         uint32_t len = u32_min(u32_min(segment_max(t, c), f->len), sent);
@@ -303,20 +303,20 @@ static struct pkt *send_again(struct tcp *t, struct tcp_conn *c, struct tcp_flig
         c->flags &= ~(uint32_t)TF_REXMIT_ONE;
         if (len == 0 && !fin)
                 return NULL;
-        struct pkt *p = send_text(t, c, f, 0, len, fin, now_ns);
+        struct pkt *p = send_text(t, c, key, f, 0, len, fin, now_ns);
         if (!p)
                 c->flags |= TF_REXMIT_ONE;
         return p;
 }
 
 /* The next segment of @c, or NULL when it has nothing to say. */
-struct pkt *output_conn(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
+static struct pkt *output_conn(struct tcp *t, struct tcp_conn *c, const struct flow_key *key, uint64_t now_ns)
 {
         struct tcp_flight *f = flight_at(t, c);
         struct pkt *p = NULL;
 
         if (c->flags & TF_RST) {
-                p = send_rst(t, c);
+                p = send_rst(t, c, key);
                 if (p)
                         c->flags &= ~(uint32_t)TF_RST;
                 return p;
@@ -325,19 +325,19 @@ struct pkt *output_conn(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
                 return NULL;
         if (f && f->syn) {
                 if (seq_eq(c->snd_nxt, c->snd_una))
-                        return send_syn(t, c, f, now_ns);
+                        return send_syn(t, c, key, f, now_ns);
                 if (c->state == TCP_SYN_SENT)
                         return NULL;
         }
         if (f && c->flags & TF_REXMIT_ONE)
-                p = send_again(t, c, f, now_ns);
+                p = send_again(t, c, key, f, now_ns);
         if (!p && f && !f->syn)
-                p = send_data(t, c, f, now_ns);
+                p = send_data(t, c, key, f, now_ns);
         if (p || t->starved)
                 return p;
         if (c->flags & (TF_PROBE | TF_KEEP_PROBE)) {
                 /* One number before SND.UNA: the peer must answer with where it stands (as Linux). */
-                p = send_bare(t, c, seq_sub(c->snd_una, 1), 0, now_ns);
+                p = send_bare(t, c, key, seq_sub(c->snd_una, 1), 0, now_ns);
                 if (p) {
                         count(t->counters, c->flags & TF_PROBE ? CNT_TCP_ZERO_WND_PROBES : CNT_TCP_KEEPALIVES);
                         c->flags &= ~(uint32_t)(TF_PROBE | TF_KEEP_PROBE);
@@ -345,7 +345,7 @@ struct pkt *output_conn(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
                 return p;
         }
         if (c->flags & TF_ACK_NOW)
-                return send_bare(t, c, acceptable_seq(t, c), 0, now_ns);
+                return send_bare(t, c, key, acceptable_seq(t, c), 0, now_ns);
         return NULL;
 }
 
@@ -361,6 +361,26 @@ static void out_pop(struct tcp *t)
         t->out_quota = OUT_QUOTA;
         c->flags &= ~(uint32_t)TF_OUT;
         c->out_next = 0;
+}
+
+/* After a segment: may there be another?  True when in doubt. */
+static bool has_more(const struct tcp *t, const struct tcp_conn *c)
+{
+        const struct tcp_flight *f = flight_at(t, c);
+
+        if (c->flags & (TF_ACK_NOW | TF_RST | TF_REXMIT_ONE | TF_PROBE | TF_KEEP_PROBE))
+                return true;
+        return f && (f->syn || (uint32_t)seq_diff(c->snd_nxt, c->snd_una) < f->len + !!(c->flags & TF_FIN_QUEUED));
+}
+
+/* The head of the list leaves it; with @more to say it comes again after the others. */
+static void turn_ends(struct tcp *t, struct tcp_conn *c, bool more)
+{
+        out_pop(t);
+        if (c->flags & TF_FREE)
+                slab_give(&t->conns, conn_idx(t, c));
+        else if (more)
+                conn_pull(t, c);
 }
 
 static struct pkt *poll_reply(struct tcp *t, struct tcp_tx *tx)
@@ -384,26 +404,21 @@ struct pkt *tcp_poll_send(struct tcp *t, uint64_t now_ns, struct tcp_tx *tx)
                 return poll_reply(t, tx);
         while (t->out_head) {
                 struct tcp_conn *c = conn_at(t, t->out_head);
-                struct pkt *p = output_conn(t, c, now_ns);
+                struct flow_key key;
+
+                flow_key_of(&t->flows, conn_ref(t, c), &key);
+                struct pkt *p = output_conn(t, c, &key, now_ns);
                 if (t->starved)
                         return NULL;
                 if (p) {
-                        struct flow_key key;
-                        flow_key_of(&t->flows, conn_ref(t, c), &key);
                         const struct tcp_opts *o = conn_opts(t, c);
                         *tx = (struct tcp_tx){ key.laddr, key.raddr, o->tos, o->ttl };
-                        if (t->out_quota-- <= 1) {
-                                out_pop(t);
-                                if (!(c->flags & TF_FREE))
-                                        conn_pull(t, c);
-                                else
-                                        slab_give(&t->conns, conn_idx(t, c));
-                        }
-                        return p;
                 }
-                out_pop(t);
-                if (c->flags & TF_FREE)
-                        slab_give(&t->conns, conn_idx(t, c));
+                bool more = p && has_more(t, c);
+                if (!more || t->out_quota-- <= 1)
+                        turn_ends(t, c, more);
+                if (p)
+                        return p;
         }
         return NULL;
 }

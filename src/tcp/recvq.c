@@ -105,6 +105,14 @@ static void append(struct tcp *t, struct tcp_conn *c, struct tcp_recvq *q, struc
         q->tail = p;
 }
 
+void recvq_append(struct tcp *t, struct tcp_conn *c, struct pkt *p)
+{
+        struct tcp_recvq *q = recvq_attach(t, c);
+        ASSERT(q);                                      /* there are as many as connections */
+        p->seq = c->rcv_nxt.raw;
+        append(t, c, q, p);
+}
+
 /* What was kept aside and now follows on. */
 static void append_ooo(struct tcp *t, struct tcp_conn *c, struct tcp_recvq *q)
 {

@@ -100,6 +100,7 @@ struct tcp_conf {
         bool     window_scaling;        /* RFC 7323 2 */
         bool     timestamps;            /* RFC 7323 3 */
         bool     huge_pages;
+        bool     fast_path;             /* take expected segments the short way (fast.c); else all the long one */
         struct tcp_opts opts;           /* defaults of new sockets */
 };
 void tcp_conf_default(struct tcp_conf *conf);

@@ -19,9 +19,28 @@ enum { CALLS_MAX = 8 };
 static uint32_t pick(struct rnd *r, const uint32_t *from, size_t cnt) { return from[rnd_below(r, (uint32_t)cnt)]; }
 #define PICK(r, ...) pick(r, (const uint32_t[]){ __VA_ARGS__ }, ARRAY_LEN(((const uint32_t[]){ __VA_ARGS__ })))
 
-static void draw_host(struct rnd *r, struct shard_conf *sc)
+/* What both ends do: two runs that did the same have seen the same frames at the same times. */
+struct trace {
+        bool     fast_path;
+        uint64_t digest, frames, expected;      /* expected: segments that took the fast path */
+};
+
+static uint64_t trace_frame(void *arg, struct sim_view *v)
+{
+        struct trace *t = arg;
+        uint64_t h = t->digest ^ v->now_ns ^ (uint64_t)v->lane << 63;
+
+        for (uint32_t i = 0; i < v->len; i++)
+                h = (h ^ v->frame[i]) * 0x100000001b3u;
+        t->digest = h;
+        t->frames++;
+        return SIM_PASS;
+}
+
+static void draw_host(struct rnd *r, struct shard_conf *sc, const struct trace *trace)
 {
         sim_conf_default(sc);
+        sc->tcp.fast_path = trace->fast_path;
         sc->pkts_small = PICK(r, 64, 256, 1024, 4096);
         sc->pkts_large = PICK(r, 4, 16, 64);
         sc->tcp.timestamps = rnd_below(r, 3) > 0;
@@ -59,7 +78,7 @@ static struct sim_link_conf draw_link(struct rnd *r)
         return c;
 }
 
-static void hunt_one(uint64_t seed)
+static void hunt_one(uint64_t seed, struct trace *trace)
 {
         struct sim *sim = sim_new(seed);
         struct rnd *r = sim_rnd(sim);
@@ -70,15 +89,16 @@ static void hunt_one(uint64_t seed)
         if (rnd_below(r, 4) == 0)
                 sim_begin_at(sim, (1ull << (32 + WHEEL_TICK_SHIFT)) - rnd_u64(r) % SEC(20));
         uint64_t begin_ns = sim_now(sim);
-        draw_host(r, &sc);
+        draw_host(r, &sc, trace);
         struct sim_host *a = sim_host(sim, &sc);
-        draw_host(r, &sc);
+        draw_host(r, &sc, trace);
         struct sim_host *b = sim_host(sim, &sc);
         struct sim_link_conf lc = draw_link(r), back = draw_link(r);
         back.mtu = lc.mtu;
         back.offload = lc.offload;
         struct sim_link *l = sim_link(a, b, &lc);
         sim_lane_set(l, SIM_BA, &back);
+        sim_hook_set(l, trace_frame, trace);
 
         uint32_t calls = 1 + rnd_below(r, CALLS_MAX);
         uint32_t octets_max = lc.bits_per_s == 1000000 || back.bits_per_s == 1000000 ? 50000 : 300000;
@@ -115,6 +135,7 @@ static void hunt_one(uint64_t seed)
                         call_print(&call[i]);
                 printf("  virtual time %llu ms\n", (unsigned long long)((sim_now(sim) - begin_ns) / 1000000));
         }
+        trace->expected = CNT(a, TCP_EXPECTED) + CNT(b, TCP_EXPECTED);
         sim_free(sim);
 }
 
@@ -126,7 +147,7 @@ static bool hunt_apart(uint64_t seed)
         if (pid == 0) {
                 alarm(50);
                 test_note("%s", "");
-                hunt_one(seed);
+                hunt_one(seed, &(struct trace){ .fast_path = MR_FAST_PATH });
                 test_stop();
         }
         int status = 0;
@@ -150,10 +171,33 @@ TEST(hunt_random_networks_and_applications)
         uint32_t failed = 0;
 
         if (cnt == 1) {
-                hunt_one(seed);
+                hunt_one(seed, &(struct trace){ .fast_path = MR_FAST_PATH });
                 return;
         }
         for (uint64_t i = 0; i < cnt && failed < 5; i++)
                 failed += !hunt_apart(seed + i);
         EXPECT_EQ(failed, 0);
+}
+
+/* Goal:   the fast path is a short cut and nothing else: without it every frame is the same, at the same time.
+ * Method: random networks and applications twice, with and without, and a digest of all frames with their times.
+ * Spec:   RFC 9293 3.10.7.4, which both ways must keep. */
+TEST(hunt_the_fast_path_changes_no_frame)
+{
+        const char *n = getenv("HUNT");
+        uint64_t seed = sim_seed(__func__, 1), cnt = n ? strtoull(n, NULL, 0) : SEEDS / 10;
+        uint64_t expected = 0, frames = 0;
+
+        for (uint64_t i = 0; i < cnt; i++) {
+                struct trace with = { .fast_path = true }, without = { .fast_path = false };
+
+                hunt_one(seed + i, &with);
+                hunt_one(seed + i, &without);
+                test_note("repeat: HUNT=1 SEED=%llu", (unsigned long long)(seed + i));
+                REQUIRE(with.frames == without.frames && with.digest == without.digest);
+                EXPECT_EQ(without.expected, 0);
+                expected += with.expected;
+                frames += with.frames;
+        }
+        EXPECT_GT(expected, frames / 10);       /* it was not for want of expected segments */
 }
