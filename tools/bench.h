@@ -13,7 +13,7 @@
 #include <x86intrin.h>
 
 /* Their names are "bench rxpath" and so on: as typed, for the usage line. */
-extern const struct cmd bench_rxpath, bench_pps, bench_bytes;
+extern const struct cmd bench_rxpath, bench_pps, bench_cps, bench_rtt, bench_bulk, bench_bytes;
 
 /* ---- options that all have ---- */
 

@@ -163,6 +163,55 @@ void bench_duo_run(struct bench_duo *d, bench_end_fn server, bench_end_fn client
                 exit(1);
 }
 
+/* ---- rounds ---- */
+
+enum { ROUNDS_VS_KERNEL = 3 };
+
+struct round {
+        struct bench_duo duo;
+        bench_measure_fn measure;
+};
+
+static void measure_round(const void *arg, void *result)
+{
+        struct round r = *(const struct round *)arg;
+        r.measure(&r.duo, result);
+}
+
+static int compare_first(const void *a, const void *b)
+{
+        double x = *(const double *)a, y = *(const double *)b;
+        return (x > y) - (x < y);
+}
+
+bool bench_rounds(const struct bench_duo *d, bool vs_kernel, bench_measure_fn measure, double ours[BENCH_VALUES],
+                  double kernel[BENCH_VALUES])
+{
+        double seen[2][ROUNDS_VS_KERNEL][BENCH_VALUES];
+        uint32_t rounds = vs_kernel ? ROUNDS_VS_KERNEL : 1;
+        bool with_kernel = vs_kernel && bench_kernel_holds(d->conns);
+        struct round us = { *d, measure };
+
+        us.duo.seconds /= rounds;
+        struct round them = us;
+        them.duo.over = BENCH_KERNEL;
+        for (uint32_t i = 0; i < rounds; i++) {
+                if (!bench_apart(measure_round, &us, seen[0][i], sizeof seen[0][i]))
+                        return false;
+                if (with_kernel && !bench_apart(measure_round, &them, seen[1][i], sizeof seen[1][i]))
+                        return false;
+        }
+        qsort(seen[0], rounds, sizeof seen[0][0], compare_first);
+        memcpy(ours, seen[0][rounds / 2], sizeof seen[0][0]);
+        for (uint32_t i = 0; i < BENCH_VALUES; i++)
+                kernel[i] = NAN;
+        if (with_kernel) {
+                qsort(seen[1], rounds, sizeof seen[1][0], compare_first);
+                memcpy(kernel, seen[1][rounds / 2], sizeof seen[1][0]);
+        }
+        return true;
+}
+
 /* ---- the probe ---- */
 
 enum { PROBE_ROUNDS = 200000, PROBE_TRIES = 3 };
@@ -232,4 +281,10 @@ double bench_cacheline_ns(void)
         double ns = 0;
         bench_apart(probe, NULL, &ns, sizeof ns);
         return ns;
+}
+
+void bench_probe_note(void)
+{
+        bench_note("a cache line goes from one core to the other and back in %.0f ns%s", bench_cacheline_ns(),
+                   bench_cores() == 1 ? " (there is one core only)" : "");
 }

@@ -87,6 +87,22 @@ void bench_phase_wait(struct bench_duo *d, enum bench_phase phase);
 /* Can the kernel hold so many connections, both ends, for this process?  Raises the limit as far as it may. */
 bool bench_kernel_holds(uint64_t conns);
 
+/**
+ * bench_rounds() - Measure ours and, if asked to, the kernel's, in turns
+ * @d:       as for bench_duo_run(); its seconds are shared out among the rounds
+ * @measure: runs both ends of @d and fills in @out; in a process of its own
+ * @ours, @kernel: of all rounds the one whose out[0] is the median; NAN throughout where the
+ *           kernel was not asked for, or cannot hold so many connections
+ *
+ * Return: false: a round failed, and has said why
+ */
+typedef void (*bench_measure_fn)(struct bench_duo *d, double out[BENCH_VALUES]);
+bool bench_rounds(const struct bench_duo *d, bool vs_kernel, bench_measure_fn measure, double ours[BENCH_VALUES],
+                  double kernel[BENCH_VALUES]);
+
+/* The machine's own round trip between the two cores, as a line below the table. */
+void bench_probe_note(void);
+
 /* ---- sockets of an end ---- */
 
 enum { BENCH_PORT = 7000, BENCH_CONNS_AN_ADDR = 20000 };
@@ -101,6 +117,21 @@ int bench_connect(const struct bench_duo *d, uint32_t n);
 /* Connect d->conns, some at a time, and register each for EPOLLIN with its number as event data. */
 int *bench_connect_all(const struct bench_duo *d, int ep);
 void bench_watch(const struct bench_net *net, int ep, int op, int fd, uint32_t events, uint64_t data);
+
+/* ---- the server that sends back what it gets ---- */
+
+/* What bench_echo_server() leaves in bench_shared.server; all of the time between MEASURE and DONE. */
+enum bench_echo_value {
+        ECHO_MESSAGES,                  /* sent back */
+        ECHO_CLOSED,                    /* connections that the peer closed */
+        ECHO_FRAMES,                    /* in and out; 0 with the kernel */
+        ECHO_CYCLES,                    /* while busy */
+        ECHO_BUSY,                      /* 0..1 */
+        ECHO_CORE,                      /* 0..1: less than 1 when others used the core as well */
+        ECHO_SECONDS,
+};
+/* An ordinary program: epoll_wait(), accept(), recv(), send(), close(). */
+void bench_echo_server(struct bench_duo *d);
 
 /* ---- how busy an end is ---- */
 

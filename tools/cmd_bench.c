@@ -8,6 +8,9 @@
 static const struct cmd *const benches[] = {
         &bench_rxpath,
         &bench_pps,
+        &bench_cps,
+        &bench_rtt,
+        &bench_bulk,
         &bench_bytes,
         NULL,
 };

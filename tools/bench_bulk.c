@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* tools/bench_bulk.c - `millrace bench bulk`: gigabits of data a second, one way
+ *
+ * The client writes as much as its sockets take, the server reads and counts.
+ * With segmentation offload frames of 64 KB pass between the two; without, frames
+ * of the MTU.  Checksums are left to the device in both cases.
+ */
+#include "tools/bench_duo.h"
+
+#include <errno.h>
+
+enum { WRITE_OCTETS = 256 << 10, READ_OCTETS = 256 << 10, EVENTS_MAX = 128 };
+
+/* Indices of bench_shared.server */
+enum { OCTETS, SECONDS, CYCLES, BUSY, CORE };
+
+/* ---- the server ---- */
+
+static uint64_t drain(const struct bench_net *net, int fd)
+{
+        static uint8_t buf[READ_OCTETS];
+        ssize_t n = net->recv(fd, buf, sizeof buf, 0);
+
+        if (n > 0)
+                return (uint64_t)n;
+        if (n == 0 || errno != EAGAIN)
+                net->close(fd);
+        return 0;
+}
+
+static void server(struct bench_duo *d)
+{
+        struct epoll_event evs[EVENTS_MAX];
+        struct bench_busy busy = { 0 };
+        uint32_t phase, before = PHASE_LISTENING;
+        uint64_t octets = 0;
+        double *out = d->shared->server;
+        int ep;
+
+        bench_tsc_hz();
+        bench_duo_up(d, true);
+        int listener = bench_listen(d->net, &ep);
+        bench_phase_set(d, PHASE_LISTENING);
+        while ((phase = bench_phase(d)) != PHASE_DONE) {
+                if (phase != before) {
+                        before = phase;
+                        octets = 0;
+                        bench_busy_begin(&busy, d);
+                }
+                int cnt = d->net->epoll_wait(ep, evs, EVENTS_MAX, 0);
+                for (int i = 0; i < cnt; i++) {
+                        if (evs[i].data.u64 == BENCH_LISTENER)
+                                bench_accept(d->net, listener, ep);
+                        else
+                                octets += drain(d->net, (int)evs[i].data.u64);
+                }
+                if (phase == PHASE_MEASURE)
+                        bench_busy_turn(&busy, cnt);
+        }
+        bench_busy_end(&busy);
+        out[OCTETS] = (double)octets;
+        out[SECONDS] = (double)(busy.at - busy.began) / bench_tsc_hz();
+        out[CYCLES] = bench_busy_cycles(&busy);
+        out[BUSY] = bench_busy_share(&busy);
+        out[CORE] = bench_busy_core(&busy);
+        bench_duo_down(d);
+}
+
+/* ---- the client ---- */
+
+static void write_for(const struct bench_duo *d, int ep, const int *fds, double seconds)
+{
+        static const uint8_t data[WRITE_OCTETS];
+        struct epoll_event evs[EVENTS_MAX];
+        double until_s = bench_now_s() + seconds;
+
+        while (bench_now_s() < until_s) {
+                int cnt = d->net->epoll_wait(ep, evs, EVENTS_MAX, 0);
+                for (int i = 0; i < cnt; i++) {
+                        if (d->net->send(fds[evs[i].data.u64], data, sizeof data, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+                                cmd_die("a connection has ended");
+                }
+        }
+}
+
+static void client(struct bench_duo *d)
+{
+        bench_duo_up(d, false);
+        bench_phase_wait(d, PHASE_LISTENING);
+        int ep = d->net->epoll_create1(0);
+        int *fds = bench_connect_all(d, ep);
+        for (uint32_t n = 0; n < d->conns; n++)
+                bench_watch(d->net, ep, EPOLL_CTL_MOD, fds[n], EPOLLOUT, n);
+        write_for(d, ep, fds, d->seconds / 4);
+        bench_phase_set(d, PHASE_MEASURE);
+        write_for(d, ep, fds, d->seconds);
+        bench_phase_set(d, PHASE_DONE);
+        bench_duo_down(d);
+}
+
+/* ---- the figure ---- */
+
+enum { GBITS, CYCLES_PER_KB, BUSY_PERCENT, CORE_PERCENT };
+
+static void measure(struct bench_duo *d, double out[BENCH_VALUES])
+{
+        bench_duo_run(d, server, client);
+        const double *s = d->shared->server;
+        out[GBITS] = s[OCTETS] * 8e-9 / s[SECONDS];
+        out[CYCLES_PER_KB] = s[CYCLES] / s[OCTETS] * 1024;
+        out[BUSY_PERCENT] = 100 * s[BUSY];
+        out[CORE_PERCENT] = 100 * s[CORE];
+}
+
+struct kind {
+        const char *frames, *options;
+        double      reach, then;        /* of one flow */
+};
+
+static bool row(struct bench_duo *d, const struct kind *k, bool vs_kernel)
+{
+        double ours[BENCH_VALUES], kernel[BENCH_VALUES];
+
+        d->options = k->options;
+        if (!bench_rounds(d, vs_kernel, measure, ours, kernel))
+                return false;
+        bench_row();
+        bench_num("flows", d->conns, 0);
+        bench_text("frames", k->frames);
+        bench_num("Gbit/s", ours[GBITS], 1);
+        bench_num("reach", d->conns == 1 ? k->reach : NAN, 0);
+        bench_num("then", d->conns == 1 ? k->then : NAN, 0);
+        bench_num("cycles/KB", ours[CYCLES_PER_KB], 0);
+        bench_num("server busy %", ours[BUSY_PERCENT], 0);
+        bench_num("of its core %", ours[CORE_PERCENT], 0);
+        bench_num("kernel Gbit/s", kernel[GBITS], 1);
+        bench_num("ratio", ours[GBITS] / kernel[GBITS], 2);
+        return true;
+}
+
+static int run(int argc, char **argv)
+{
+        static const struct kind kinds[] = {
+                { "MTU 1500", "mtu=1500 offload=checksum", 30, 60 },
+                { "MTU 9000", "mtu=9000 offload=checksum", NAN, NAN },
+                { "MTU 1500, 64 KB by offload", "mtu=1500", 60, 120 },
+                { "MTU 9000, 64 KB by offload", "mtu=9000", 60, 120 },
+        };
+        static struct mr_conf conf;
+        struct bench_opts bo = { .seconds_text = "1" };
+        const char *flows_text = "1,64", *over_text = "loop";
+        uint64_t flows[BENCH_LIST_MAX];
+        bool vs_kernel = false;
+        const struct cmd_opt opts[] = {
+                { "flows", CMD_TEXT, &flows_text, 0, 0, "connections that carry data at once, a list" },
+                { "over", CMD_TEXT, &over_text, 0, 0, "two threads joined by loop, or two processes by shm" },
+                { "vs-kernel", CMD_FLAG, &vs_kernel, 0, 0, "do the same over the kernel's loopback (64 KB frames), in turns" },
+                BENCH_OPTS(bo),
+                { 0 },
+        };
+
+        cmd_begin(&bench_bulk, argc, argv, opts, &conf);
+        bench_opts_read(&bo);
+        uint32_t cnt = bench_list("flows", flows_text, flows, 10000);
+        struct bench_duo d = { .conf = &conf, .over = bench_over(over_text), .seconds = bo.seconds };
+
+        bench_table_begin("bulk", "gigabits of data a second, one way; each end on one core", bo.json);
+        for (uint32_t i = 0; i < cnt; i++) {
+                d.conns = (uint32_t)flows[i];
+                for (uint32_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+                        if (!row(&d, &kinds[k], vs_kernel))
+                                return 1;
+        }
+        bench_probe_note();
+        bench_table_end();
+        return 0;
+}
+
+const struct cmd bench_bulk = {
+        .name = "bench bulk",
+        .args = "[--flows 1,64] [--over loop] [--vs-kernel] [--seconds 1] [--json]",
+        .summary = "gigabits a second, MTU 1500 and 9000, with and without segmentation offload",
+        .run = run,
+};
