@@ -112,7 +112,7 @@ static uint32_t check_fifo(const struct tcp_fifo *f, const struct slab *s)
 {
         uint32_t cnt = 0, prev = 0;
         for (uint32_t i = f->head; i;) {
-                const struct tcp_half *h = slab_at(s, i);       /* tcp_wait begins alike */
+                const struct tcp_half *h = slab_at(s, i);
                 ASSERT(h->prev == prev);
                 ASSERT(++cnt <= s->used);
                 prev = i;
@@ -156,14 +156,14 @@ void tcp_check(const struct tcp *t)
         for (int level = 0; level < HALF_LEVELS; level++)
                 halves += check_fifo(&t->half_fifo[level], &t->halves);
         ASSERT(halves == t->halves.used && halves == cnt[FLOW_HALF]);
-        ASSERT(check_fifo(&t->wait_fifo, &t->waits) == t->waits.used && t->waits.used == cnt[FLOW_WAIT]);
+        ASSERT(wait_check(t) == cnt[FLOW_WAIT]);
         ASSERT(t->reply_cnt <= REPLY_MAX);
 }
 
 void tcp_usage(const struct tcp *t, struct tcp_usage *out)
 {
         *out = (struct tcp_usage){
-                .conns = t->conns.used, .halves = t->halves.used, .waits = t->waits.used, .flights = t->flights.used,
+                .conns = t->conns.used, .halves = t->halves.used, .waits = t->wait_ring.live, .flights = t->flights.used,
                 .recvqs = t->recvqs.used, .optsets = t->optsets.used, .listeners = t->listeners.used,
         };
 }

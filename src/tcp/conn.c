@@ -90,7 +90,9 @@ int tcp_connect(struct tcp *t, const struct flow_key *want, const struct tcp_opt
         c->flags |= (t->conf.timestamps ? TF_TS : 0) | (t->conf.window_scaling ? TF_WSCALE : 0);
         if (t->conf.window_scaling)
                 c->wscales = (uint8_t)(conn_offer_wscale(conn_opts(t, c)->rcvbuf) << 4);
-        c->snd_una = c->snd_nxt = isn_make(t, &key, now_ns);
+        uint64_t secret = tuple_secret(t, &key);
+        c->snd_una = c->snd_nxt = secret_isn(secret, now_ns);
+        c->ts_offset = secret_ts_offset(secret);
         c->mss = TCP_MSS_DEFAULT;
         struct tcp_flight *f = flight_attach(t, c);
         ASSERT(f);                                      /* there are as many as connections */

@@ -18,13 +18,12 @@ static enum drop nobody(struct tcp *t, const struct tcp_seg *seg, const struct f
         return DROP_TCP_NO_FLOW;
 }
 
-static enum drop input_unbound(struct tcp *t, const struct tcp_seg *seg, const struct flow_key *key, uint32_t hash,
-                               uint32_t text_len, const tcp_seq *iss_min, uint64_t now_ns)
+static enum drop input_unbound(struct tcp *t, const struct tcp_arrival *a, const tcp_seq *iss_min)
 {
-        uint32_t listener = ports_find_listener(&t->ports, key, hash);
+        uint32_t listener = ports_find_listener(&t->ports, a->key, a->hash);
         if (!listener)
-                return nobody(t, seg, key, text_len);
-        return listen_input(t, listener, seg, key, hash, text_len, iss_min, now_ns);
+                return nobody(t, a->seg, a->key, a->p->len);
+        return listen_input(t, listener, a, iss_min);
 }
 
 enum drop tcp_input(struct tcp *t, struct pkt *p, const struct tcp_seg *seg, const struct flow_key *key, uint32_t hash,
@@ -39,22 +38,22 @@ enum drop tcp_input(struct tcp *t, struct pkt *p, const struct tcp_seg *seg, con
         *note = (struct tcp_note){ 0 };
         count(t->counters, CNT_TCP_SEGS_RCVD);
         pkt_pull(p, seg->hdr_len);
-        uint32_t text_len = p->len;
+        struct tcp_arrival a = { p, seg, key, hash, now_ns, note, &kept };
 
         switch (flow_ref_kind(ref)) {
         case FLOW_CONN:
                 why = conn_input(t, conn_at(t, idx), p, seg, now_ns, note, &kept);
                 break;
         case FLOW_HALF:
-                why = half_input(t, idx, p, seg, key, hash, now_ns, note, &kept);
+                why = half_input(t, idx, &a);
                 break;
         case FLOW_WAIT:
-                why = wait_input(t, idx, seg, text_len, key, hash, now_ns, &reopen, &iss_min);
+                why = wait_input(t, idx, seg, p->len, key, hash, now_ns, &reopen, &iss_min);
                 if (reopen)
-                        why = input_unbound(t, seg, key, hash, text_len, &iss_min, now_ns);
+                        why = input_unbound(t, &a, &iss_min);
                 break;
         default:
-                why = input_unbound(t, seg, key, hash, text_len, NULL, now_ns);
+                why = input_unbound(t, &a, NULL);
                 break;
         }
         if (!kept)

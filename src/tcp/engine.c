@@ -6,7 +6,7 @@
 #include <errno.h>
 
 /* One label for each secret that is derived from the shard's seed; the IP layer has its own. */
-enum { SEED_ISN = 0x74637001, SEED_TS, SEED_FLOWS, SEED_PORTS };
+enum { SEED_ISN = 0x74637001, SEED_COOKIE, SEED_FLOWS, SEED_PORTS };
 
 const char *const tcp_state_names[TCP_STATE_CNT] = {
         [TCP_CLOSED] = "CLOSED",         [TCP_LISTEN] = "LISTEN",         [TCP_SYN_SENT] = "SYN_SENT",
@@ -84,7 +84,7 @@ int tcp_init(struct tcp *t, const struct tcp_conf *conf, const struct tcp_env *e
         *t = (struct tcp){ .conf = *conf, .env = *env, .pool = pool, .counters = counters };
         rnd_seed(&t->rnd, seed[0] ^ seed[3]);
         t->isn_key = hash_key_derive(seed, SEED_ISN);
-        t->ts_key = hash_key_derive(seed, SEED_TS);
+        t->cookie_key = hash_key_derive(seed, SEED_COOKIE);
         t->challenge_refill_ns = now_ns;
         t->challenge_tokens = conf->challenge_acks_per_s;
 
@@ -135,7 +135,7 @@ struct tcp_conn *conn_new(struct tcp *t, const struct flow_key *key, uint32_t op
                 return NULL;
 
         struct tcp_conn *c = conn_at(t, idx);
-        *c = (struct tcp_conn){ .opts = opts, .last_rx = tick_of_ns(now_ns), .ts_offset = ts_offset_make(t, key) };
+        *c = (struct tcp_conn){ .opts = opts, .last_rx = tick_of_ns(now_ns) };
         flow_ref ref = flow_id_set(&t->conns, FLOW_CONN, idx, key);
         c->flags = ref & FLOW_WIDE_BIT ? TF_WIDE : 0;
         conn_opts_apply(t, c);

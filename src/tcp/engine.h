@@ -15,7 +15,9 @@
  *      loss.c       duplicate ACKs, fast retransmit and NewReno (RFC 5681, 6582), RTO
  *      cc.h         congestion control behind five functions; cc_reno.c is the first
  *      timers.c     one wheel node a connection, several deadlines
- *      listen.c     listeners, half-open records, accept queues
+ *      listen.c     listeners, passive opens, accept queues
+ *      half.c       a passive open between SYN and ACK     (struct tcp_half)
+ *      syncookie.c  the same without a record
  *      timewait.c   2 MSL as a small record
  *      reply.c      answers that need no connection: RST, challenge ACK
  *      isn.c        what an attacker must not guess (RFC 6528, timestamp offsets)
@@ -150,43 +152,51 @@ struct tcp_optset {
         uint32_t        refs;
 };
 
-/* A passive open between SYN and ACK (listen.c). */
+/* What the two SYNs of a passive open have agreed on. */
+struct tcp_offer {
+        tcp_seq  irs, iss;
+        uint32_t ts_recent, ts_offset;
+        uint16_t peer_mss;              /* their MSS option, or the default */
+        uint8_t  has;                   /* TCP_HAS_*: what the SYN offered and we accept */
+        uint8_t  peer_wscale, rcv_wscale;
+        uint8_t  spare[3];
+};
+
+/* A passive open between SYN and ACK (half.c). */
 struct tcp_half {
         struct flow_id id;
         uint32_t  next, prev;           /* in the FIFO of its retry level */
-        tcp_seq   irs, iss;
-        uint32_t  ts_recent, ts_offset;
+        struct tcp_offer offer;
         uint32_t  listener;
         tick      due;                  /* when SYN-ACK is sent again */
         uint32_t  sent_ms;              /* time of the first SYN-ACK: RTT sample if never repeated */
-        uint16_t  peer_mss;             /* their MSS option or 536 */
-        uint16_t  peer_wnd;             /* their SYN's window, unscaled */
-        uint8_t   peer_wscale;
-        uint8_t   retries;              /* also its FIFO */
-        uint8_t   has;                  /* TCP_HAS_*: what the SYN offered and we accept */
-        uint8_t   wide;
         uint32_t  answered_ms;          /* when a repeated SYN was answered last */
-        uint8_t   rcv_wscale;           /* the shift we offered */
+        uint8_t   retries;              /* also its FIFO */
+        uint8_t   wide;
         bool      resent;               /* SYN-ACK went out more than once: no RTT sample (Karn) */
-        uint8_t   spare[2];
+        uint8_t   spare;
 };
 static_assert(sizeof(struct tcp_half) == 64, "a half-open connection costs 64 octets");
 
 /* TIME-WAIT (timewait.c). */
 struct tcp_wait {
         struct flow_id id;
-        uint32_t  next, prev;           /* one FIFO: all last equally long */
         tcp_seq   snd_nxt, rcv_nxt;
-        uint32_t  rcv_wnd;
-        uint32_t  ts_recent, ts_offset;
+        uint32_t  ts_recent;
         tick      due;
-        uint8_t   ts;                   /* timestamps agreed on */
-        uint8_t   rcv_wscale;
-        uint8_t   wide;
-        uint8_t   tos, ttl;
-        uint8_t   spare[15];
+        uint16_t  window;               /* as on the wire */
+        uint8_t   tos;
+        uint8_t   flags;                /* enum wait_flag */
 };
-static_assert(sizeof(struct tcp_wait) == 64, "TIME-WAIT costs 64 octets");
+static_assert(sizeof(struct tcp_wait) == 32, "TIME-WAIT costs 32 octets");
+
+/* The order of the records is that of their indices, which are used in a ring. */
+struct tcp_wait_ring {
+        uint32_t head;                  /* the oldest */
+        uint32_t cnt;                   /* slots from there on, empty ones among them */
+        uint32_t span;                  /* the ring is slots 1..span */
+        uint32_t live;                  /* records */
+};
 
 struct tcp_listener {
         uint32_t owner, binding;
@@ -194,6 +204,7 @@ struct tcp_listener {
         uint32_t queue_head, queue_tail, queue_len;     /* connections to accept, by accept_next */
         uint32_t half_cnt;
         uint32_t opts;
+        uint64_t cookie_ns;             /* when the last SYN cookie was sent; 0: never */
 };
 
 enum { HALF_LEVELS = 8, REPLY_MAX = 1024, ANSWER_SLOTS = 256, TCP_MSS_DEFAULT = 536 /* RFC 9293 MUST-15, IPv4 */ };
@@ -202,9 +213,9 @@ enum { HALF_LEVELS = 8, REPLY_MAX = 1024, ANSWER_SLOTS = 256, TCP_MSS_DEFAULT = 
  * kept out of order, then no more is queued to send, then no more to read; but a queue that is
  * empty gets one even then, so that who holds many (a reader that does not read, a peer that
  * acknowledges nothing) slows the others down and does not stop them. */
-enum { POOL_PART_OOO = 4, POOL_PART_SEND = 8, POOL_PART_RECV = 16, POOL_PART_FIRST = 32 };
+enum { POOL_PART_OOO = 4, POOL_PART_SYN = 8, POOL_PART_SEND = 8, POOL_PART_RECV = 16, POOL_PART_FIRST = 32 };
 
-/* First in, first out, of records linked by next and prev. */
+/* First in, first out, of half-open records. */
 struct tcp_fifo {
         uint32_t head, tail, cnt;
 };
@@ -227,11 +238,11 @@ struct tcp {
         struct wheel      wheel;
         uint64_t          now_ns;                       /* of the last tcp_expire() */
         struct rnd        rnd;
-        struct hash_key   isn_key, ts_key;
+        struct hash_key   isn_key, cookie_key;
         uint32_t          out_head, out_tail;           /* connections with something to say */
         uint32_t          out_quota;                    /* segments the head may still send before its turn ends */
         struct tcp_fifo   half_fifo[HALF_LEVELS];       /* by retries: each level has one timeout */
-        struct tcp_fifo   wait_fifo;
+        struct tcp_wait_ring wait_ring;
         bool              starved;                      /* the last poll found no packet buffer */
         uint64_t          challenge_refill_ns;          /* token bucket, RFC 5961 7 */
         uint32_t          challenge_tokens;
@@ -374,7 +385,16 @@ bool challenge_allowed(struct tcp *t, flow_ref who, uint64_t now_ns);
 enum drop challenge_ack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, enum drop why);
 
 /* ---- isn.c ---- */
-tcp_seq  isn_make(const struct tcp *t, const struct flow_key *key, uint64_t now_ns);
+/* A keyed hash of the tuple, of which both numbers below are made. */
+uint64_t tuple_secret(const struct tcp *t, const struct flow_key *key);
+/* RFC 6528 3, RFC 9293 MUST-8, SHLD-1: ISN = M + F(tuple, secret), M ticks every 4 us. */
+static inline tcp_seq secret_isn(uint64_t secret, uint64_t now_ns)
+{
+        return seq_of((uint32_t)(now_ns / 4000) + (uint32_t)secret);
+}
+/* RFC 7323 5.4, 7.1: an offset per connection hides how long the machine is up; made of the
+ * tuple, so that a new connection of the same tuple goes on monotonically (RFC 6191). */
+static inline uint32_t secret_ts_offset(uint64_t secret) { return (uint32_t)(secret >> 32); }
 uint32_t ts_offset_make(const struct tcp *t, const struct flow_key *key);
 
 /* ---- input.c ---- */
@@ -389,29 +409,67 @@ void text_acknowledge(struct tcp *t, struct tcp_conn *c, uint32_t text_len, bool
 bool fast_input(struct tcp *t, struct tcp_conn *c, struct pkt *p, const struct tcp_seg *seg, uint64_t now_ns,
                 struct tcp_note *note, bool *kept);
 
+/* A segment that begins or ends a handshake, and what becomes of it: as in tcp_input(). */
+struct tcp_arrival {
+        struct pkt            *p;               /* data: the text */
+        const struct tcp_seg  *seg;
+        const struct flow_key *key;
+        uint32_t               hash;
+        uint64_t               now_ns;
+        struct tcp_note       *note;
+        bool                  *kept;            /* the receive queue has taken p */
+};
+
 /* ---- listen.c ---- */
-enum drop listen_input(struct tcp *t, uint32_t listener, const struct tcp_seg *seg, const struct flow_key *key,
-                       uint32_t hash, uint32_t text_len, const tcp_seq *iss_min, uint64_t now_ns);
-enum drop half_input(struct tcp *t, uint32_t half, struct pkt *p, const struct tcp_seg *seg, const struct flow_key *key,
-                     uint32_t hash, uint64_t now_ns, struct tcp_note *note, bool *kept);
-bool half_expire(struct tcp *t, uint64_t now_ns);
-void half_drop(struct tcp *t, uint32_t half);
+/* @iss_min: the tuple leaves TIME-WAIT, and our numbers begin no lower; or NULL. */
+enum drop listen_input(struct tcp *t, uint32_t listener, const struct tcp_arrival *a, const tcp_seq *iss_min);
+/* The handshake of @half, or of nobody's (0), is done: a connection waits to be accepted.  @rtt_us: 0: unknown. */
+enum { RTT_AMBIGUOUS = UINT32_MAX };    /* our SYN-ACK was repeated: TF_SYN_RETRIED */
+enum drop listen_establish(struct tcp *t, uint32_t listener, flow_ref half, const struct tcp_offer *offer, uint32_t rtt_us,
+                           const struct tcp_arrival *a);
+/* The same, if @a is the ACK of a cookie; DROP_TCP_NO_LISTEN_SYN, DROP_TCP_BAD_COOKIE: it is not. */
+enum drop listen_cookie(struct tcp *t, uint32_t listener, flow_ref half, const struct tcp_arrival *a);
+/* @ts_ms: our clock, before the offset. */
+void listen_syn_ack(struct tcp *t, uint32_t listener, const struct tcp_offer *o, const struct flow_key *key, uint32_t ts_ms);
+const struct tcp_opts *listener_opts(const struct tcp *t, const struct tcp_listener *l);
 /* No listener hears any more, half-open records are gone; their connections are the caller's to end. */
 void listen_forget_all(struct tcp *t);
+
+/* ---- half.c ---- */
+/* Make a record and answer the SYN. */
+enum drop half_make(struct tcp *t, uint32_t listener, const struct tcp_offer *o, const struct tcp_arrival *a);
+/* RFC 9293 3.10.7.4 for SYN-RECEIVED after a passive open. */
+enum drop half_input(struct tcp *t, uint32_t half, const struct tcp_arrival *a);
+/* Its tuple is a connection's now. */
+void half_promoted(struct tcp *t, uint32_t half);
+/* Give up the oldest of the records that were repeated most often, of @listener (0: of anybody).
+ * False: none was found with reasonable effort. */
+bool half_evict(struct tcp *t, uint32_t listener);
+/* Give up all of @listener, 0: all. */
+void half_forget(struct tcp *t, uint32_t listener);
+bool half_expire(struct tcp *t, uint64_t now_ns);
 /* When the first one comes due; false: there are none. */
 bool half_next(const struct tcp *t, tick *at);
 
+/* ---- syncookie.c ---- */
+/* Can a cookie hold this offer? */
+bool cookie_fits(const struct tcp_offer *o, const struct flow_key *key);
+/* Answer a SYN and keep nothing of it.  @secret: tuple_secret(). */
+void cookie_send(struct tcp *t, uint32_t listener, struct tcp_offer *o, const struct flow_key *key, uint64_t secret,
+                 uint64_t now_ns);
+/* Has this listener sent cookies of late, so that an ACK of nobody's may be one's answer? */
+bool cookie_awaited(const struct tcp *t, uint32_t listener, uint64_t now_ns);
+/* Is it?  Then *@o is as it was.  @rcv_wscale: what we would offer now; *@rtt_us: 0: unknown. */
+bool cookie_check(struct tcp *t, const struct tcp_seg *seg, const struct flow_key *key, uint8_t rcv_wscale, uint64_t now_ns,
+                  struct tcp_offer *o, uint32_t *rtt_us);
+
 /* ---- timewait.c ---- */
-/* @c leaves for TIME-WAIT: its tuple goes on as a record. */
+/* @c leaves for TIME-WAIT: its tuple goes on as a record, which acknowledges the FIN if @c still has to. */
 void wait_begin(struct tcp *t, struct tcp_conn *c, uint64_t now_ns);
-/* Acknowledge the FIN that began it. */
-void wait_ack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns);
 /* *@reopen: a SYN that may open the tuple again; the record is gone. */
 enum drop wait_input(struct tcp *t, uint32_t wait, const struct tcp_seg *seg, uint32_t text_len,
                      const struct flow_key *key, uint32_t hash, uint64_t now_ns, bool *reopen, tcp_seq *iss_min);
 bool wait_expire(struct tcp *t, uint64_t now_ns);
 bool wait_next(const struct tcp *t, tick *at);
-
-/* ---- fifo (timewait.c and listen.c): records with next and prev right behind the id ---- */
-void fifo_push(struct tcp_fifo *f, struct slab *s, uint32_t idx);
-void fifo_remove(struct tcp_fifo *f, struct slab *s, uint32_t idx);
+/* For check.c: the ring is as it should be.  Returns the records alive. */
+uint32_t wait_check(const struct tcp *t);

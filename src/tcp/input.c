@@ -43,8 +43,6 @@ static void ack_soon(struct arrival *a)
 static enum step enter_time_wait(struct arrival *a)
 {
         wait_begin(a->t, a->c, a->now_ns);
-        if (a->c->flags & TF_ACK_NOW)                   /* the peer's FIN came in this very burst */
-                wait_ack(a->t, a->c, a->now_ns);
         conn_finish(a->t, a->c, a->note);
         return DONE;
 }
@@ -338,7 +336,6 @@ static enum step check_fin(struct arrival *a)
                 return NEXT;
         case TCP_FIN_WAIT_2:
                 wait_begin(t, c, a->now_ns);
-                wait_ack(t, c, a->now_ns);
                 conn_finish(t, c, a->note);
                 return DONE;
         default:

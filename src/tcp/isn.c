@@ -2,24 +2,20 @@
 /* tcp/isn.c - Numbers that an attacker must not guess */
 #include "tcp/engine.h"
 
-static uint64_t key_secret(const struct hash_key *secret, const struct flow_key *key)
+/* The two lengths keep the families apart: SipHash takes the length in. */
+uint64_t tuple_secret(const struct tcp *t, const struct flow_key *key)
 {
-        uint64_t word[5];
+        uint64_t ports = (uint64_t)key->lport << 16 | key->rport, word[5];
+
+        if (ip_addr_is_v4(&key->laddr) && ip_addr_is_v4(&key->raddr)) {
+                word[0] = (uint64_t)ip_addr_to_v4(&key->laddr) << 32 | ip_addr_to_v4(&key->raddr);
+                word[1] = ports;
+                return hash_secret(&t->isn_key, word, 2);
+        }
         memcpy(word, &key->laddr, 16);
         memcpy(word + 2, &key->raddr, 16);
-        word[4] = (uint64_t)key->lport << 16 | key->rport;
-        return hash_secret(secret, word, 5);
+        word[4] = ports;
+        return hash_secret(&t->isn_key, word, 5);
 }
 
-/* RFC 6528 3, RFC 9293 MUST-8, SHLD-1: ISN = M + F(tuple, secret), M ticks every 4 us. */
-tcp_seq isn_make(const struct tcp *t, const struct flow_key *key, uint64_t now_ns)
-{
-        return seq_of((uint32_t)(now_ns / 4000) + (uint32_t)key_secret(&t->isn_key, key));
-}
-
-/* RFC 7323 5.4, 7.1: an offset per connection hides how long the machine is up; made of the
- * tuple, so that a new connection of the same tuple goes on monotonically (RFC 6191). */
-uint32_t ts_offset_make(const struct tcp *t, const struct flow_key *key)
-{
-        return (uint32_t)key_secret(&t->ts_key, key);
-}
+uint32_t ts_offset_make(const struct tcp *t, const struct flow_key *key) { return secret_ts_offset(tuple_secret(t, key)); }

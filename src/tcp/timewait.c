@@ -1,136 +1,201 @@
 /* SPDX-License-Identifier: MIT */
-/* tcp/timewait.c - TIME-WAIT as a 64-octet record
+/* tcp/timewait.c - TIME-WAIT as a 32-octet record
  *
  * When both FINs are done, the connection is given back and this record keeps
  * the tuple for 2 MSL (RFC 9293 3.6, MUST-13): it acknowledges a repeated FIN,
  * ignores RSTs (RFC 1337), and lets a new SYN through early when timestamps or
  * sequence numbers show that it is new (RFC 6191, RFC 9293 MAY-2).
  *
- * All records last equally long, so one FIFO is their timer.
+ * THE RING.  All records last equally long, so they end in the order in which
+ * they began.  The slab is that order: it is used as a ring, a record's index
+ * is its place in the line, and nothing is linked.
+ *
+ *      1 ........ head ─────────── cnt slots ──────────► end ........ span
+ *                 oldest           . = ended early       youngest
+ *
+ * A record that ends early (a new SYN) leaves an empty slot, which is free when
+ * the head comes to it.  A record that begins anew (its FIN came again) moves
+ * to the end.  When the ring is full it grows, up to max_wait.  When it cannot,
+ * the head becomes the hand of a clock: empty slots are used again, and a
+ * record that the hand passes over is the youngest from then on, which means
+ * that it is looked at late.  No record ever ends before its time but one for
+ * which there is no slot at all: the oldest, TCP_TW_EVICTED.  All steps are
+ * O(1), and the ring is no longer than it was ever full.
+ *
+ * Not kept: the offset of our timestamps, which is made of the tuple, and the
+ * TTL of the socket: as in Linux the stack's default answers.
  */
 #include "tcp/engine.h"
 
-/* Records of every FIFO have these two behind their flow_id. */
-struct link {
-        struct flow_id id;
-        uint32_t       next, prev;
+enum wait_flag {
+        WAIT_LIVE = 1 << 0,             /* not set: the slot is empty */
+        WAIT_WIDE = 1 << 1,
+        WAIT_TS   = 1 << 2,             /* timestamps agreed on */
 };
-static_assert(offsetof(struct tcp_half, next) == offsetof(struct link, next), "fifo_push() works on both");
-static_assert(offsetof(struct tcp_wait, next) == offsetof(struct link, next), "fifo_push() works on both");
 
-void fifo_push(struct tcp_fifo *f, struct slab *s, uint32_t idx)
-{
-        struct link *l = slab_at(s, idx);
-        l->next = 0;
-        l->prev = f->tail;
-        if (f->tail)
-                ((struct link *)slab_at(s, f->tail))->next = idx;
-        else
-                f->head = idx;
-        f->tail = idx;
-        f->cnt++;
-}
-
-void fifo_remove(struct tcp_fifo *f, struct slab *s, uint32_t idx)
-{
-        struct link *l = slab_at(s, idx);
-        if (l->prev)
-                ((struct link *)slab_at(s, l->prev))->next = l->next;
-        else
-                f->head = l->next;
-        if (l->next)
-                ((struct link *)slab_at(s, l->next))->prev = l->prev;
-        else
-                f->tail = l->prev;
-        f->cnt--;
-}
+enum { SPAN_MIN = 1024 };
 
 static struct tcp_wait *wait_at(const struct tcp *t, uint32_t i) { return slab_at(&t->waits, i); }
 
-static void wait_drop(struct tcp *t, uint32_t idx)
+static flow_ref wait_ref(const struct tcp *t, uint32_t idx)
 {
-        struct tcp_wait *w = wait_at(t, idx);
+        return flow_ref_of(FLOW_WAIT, wait_at(t, idx)->flags & WAIT_WIDE, idx);
+}
+
+/* ---- the ring ---- */
+
+static void head_next(struct tcp_wait_ring *r) { r->head = r->head == r->span ? 1 : r->head + 1; }
+
+static void head_leave(struct tcp_wait_ring *r)
+{
+        head_next(r);
+        if (--r->cnt == 0)
+                r->head = 1;                            /* the slots that were used last are used again */
+}
+
+/* The slot is empty from now on. */
+static void wait_forget(struct tcp *t, uint32_t idx)
+{
+        wait_at(t, idx)->flags = 0;
+        t->wait_ring.live--;
+}
+
+static void wait_end(struct tcp *t, uint32_t idx)
+{
         struct flow_key key;
-        flow_ref ref = flow_ref_of(FLOW_WAIT, w->wide, idx);
+        flow_ref ref = wait_ref(t, idx);
 
         flow_key_of(&t->flows, ref, &key);
         flow_remove(&t->flows, flow_hash(&t->flows, &key), ref);
-        t->ports.users[w->id.lport]--;
-        fifo_remove(&t->wait_fifo, &t->waits, idx);
-        slab_give(&t->waits, idx);
+        t->ports.users[key.lport]--;
+        wait_forget(t, idx);
 }
 
-static void wait_restart(struct tcp *t, struct tcp_wait *w, uint64_t now_ns)
+/* More slots.  What was young is now before what was old, and thus the old is looked at late, once. */
+static bool ring_grow(struct tcp *t)
 {
-        w->due = tick_of_ns(now_ns) + ticks_from_ns(t->conf.time_wait_ns) + 1;
+        struct tcp_wait_ring *r = &t->wait_ring;
+
+        if (r->span == t->waits.cap)
+                return false;
+        r->head = 1;
+        r->span = r->span > t->waits.cap / 2 ? t->waits.cap : u32_min(u32_max(r->span * 2, SPAN_MIN), t->waits.cap);
+        return true;
+}
+
+/* The ring is full: the hand looks for a slot that is empty.  Only where there are many, or records
+ * would be passed over in vain and the oldest not be the one that ends. */
+static bool ring_reuse(struct tcp *t)
+{
+        enum { LOOKS = 16 };
+        struct tcp_wait_ring *r = &t->wait_ring;
+
+        if (r->span - r->live < u32_max(r->span / 8, 1))
+                return false;
+        for (int i = 0; i < LOOKS; i++, head_next(r))
+                if (!(wait_at(t, r->head)->flags & WAIT_LIVE)) {
+                        head_leave(r);
+                        return true;
+                }
+        return false;
+}
+
+/* The slot behind the youngest record; 0: there are none at all. */
+static uint32_t slot_take(struct tcp *t)
+{
+        struct tcp_wait_ring *r = &t->wait_ring;
+
+        if (r->cnt == r->span && !ring_reuse(t) && !ring_grow(t)) {
+                if (r->span == 0)
+                        return 0;
+                if (wait_at(t, r->head)->flags & WAIT_LIVE) {   /* the memory budget: the oldest has waited longest */
+                        count(t->counters, CNT_TCP_TW_EVICTED);
+                        wait_end(t, r->head);
+                }
+                head_leave(r);
+        }
+        uint32_t idx = r->head + r->cnt++;
+        if (idx > r->span)
+                idx -= r->span;
+        if (idx > t->waits.used) {                      /* never used before: slots are taken in order and kept */
+                uint32_t taken = slab_take(&t->waits);
+                ASSERT(taken == idx);
+        }
+        r->live++;
+        return idx;
+}
+
+static tick due_at(const struct tcp *t, uint64_t now_ns)
+{
+        return tick_of_ns(now_ns) + ticks_from_ns(t->conf.time_wait_ns) + 1;
+}
+
+/* ---- begin ---- */
+
+static void ack_from(struct tcp *t, const struct tcp_wait *w, const struct flow_key *key, uint64_t now_ns)
+{
+        struct tcp_seg seg = { .seq = w->snd_nxt, .ack = w->rcv_nxt, .flags = TCP_ACK, .window = w->window };
+
+        if (w->flags & WAIT_TS) {
+                seg.has = TCP_HAS_TS;
+                seg.ts_val = ms_of_ns(now_ns) + ts_offset_make(t, key);
+                seg.ts_ecr = w->ts_recent;
+        }
+        reply_push(t, key, &seg, w->tos, 0);
 }
 
 void wait_begin(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
 {
+        uint32_t idx = slot_take(t);
+        if (!idx)
+                return;
+
         struct flow_key key;
         flow_ref from = conn_ref(t, c);
         flow_key_of(&t->flows, from, &key);
-
-        uint32_t idx = slab_take(&t->waits);
-        if (!idx && t->wait_fifo.head) {                /* the memory budget: the oldest has waited longest */
-                count(t->counters, CNT_TCP_TW_EVICTED);
-                wait_drop(t, t->wait_fifo.head);
-                idx = slab_take(&t->waits);
-        }
-        if (!idx)
-                return;
         struct tcp_wait *w = wait_at(t, idx);
         *w = (struct tcp_wait){
                 .snd_nxt = c->snd_nxt,
                 .rcv_nxt = c->rcv_nxt,
-                .rcv_wnd = conn_rcv_wnd(c),
                 .ts_recent = c->ts_recent,
-                .ts_offset = c->ts_offset,
-                .ts = !!(c->flags & TF_TS),
-                .wide = !!(c->flags & TF_WIDE),
-                .rcv_wscale = c->flags & TF_WSCALE ? (uint8_t)rcv_wscale(c) : 0,
+                .due = due_at(t, now_ns),
+                .window = (uint16_t)u32_min(conn_rcv_wnd(c) >> (c->flags & TF_WSCALE ? rcv_wscale(c) : 0), 65535),
                 .tos = conn_opts(t, c)->tos,
-                .ttl = conn_opts(t, c)->ttl,
+                .flags = WAIT_LIVE | (c->flags & TF_WIDE ? WAIT_WIDE : 0) | (c->flags & TF_TS ? WAIT_TS : 0),
         };
-        wait_restart(t, w, now_ns);
         flow_ref to = flow_id_set(&t->waits, FLOW_WAIT, idx, &key);
         flow_replace(&t->flows, flow_hash(&t->flows, &key), from, to);
         c->flags &= ~(uint32_t)TF_IN_TABLE;             /* the tuple, and its count of users, went on */
-        fifo_push(&t->wait_fifo, &t->waits, idx);
         count(t->counters, CNT_TCP_TW_STARTED);
+        if (c->flags & TF_ACK_NOW)                      /* for the FIN that came just now */
+                ack_from(t, w, &key, now_ns);
 }
 
-static void ack_from(struct tcp *t, const struct tcp_wait *w, const struct flow_key *key, uint64_t now_ns)
-{
-        struct tcp_seg seg = {
-                .seq = w->snd_nxt,
-                .ack = w->rcv_nxt,
-                .flags = TCP_ACK,
-                .window = (uint16_t)u32_min(w->rcv_wnd >> w->rcv_wscale, 65535),
-        };
-        if (w->ts) {
-                seg.has = TCP_HAS_TS;
-                seg.ts_val = ms_of_ns(now_ns) + w->ts_offset;
-                seg.ts_ecr = w->ts_recent;
-        }
-        reply_push(t, key, &seg, w->tos, w->ttl);
-}
-
-void wait_ack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
-{
-        struct flow_key key;
-        flow_key_of(&t->flows, conn_ref(t, c), &key);
-        flow_ref ref = flow_find(&t->flows, flow_hash(&t->flows, &key), &key);
-        if (flow_ref_kind(ref) == FLOW_WAIT)
-                ack_from(t, wait_at(t, flow_ref_idx(ref)), &key, now_ns);
-}
+/* ---- a segment ---- */
 
 /* RFC 6191 2 and RFC 9293 3.6.1: is this SYN surely of a new incarnation? */
 static bool syn_is_new(const struct tcp_wait *w, const struct tcp_seg *seg)
 {
-        if (w->ts && seg->has & TCP_HAS_TS && seg->ts_val != w->ts_recent)
+        if (w->flags & WAIT_TS && seg->has & TCP_HAS_TS && seg->ts_val != w->ts_recent)
                 return (int32_t)(seg->ts_val - w->ts_recent) > 0;
         return seq_gt(seg->seq, w->rcv_nxt);
+}
+
+/* 2 MSL begin anew: the record goes to the end of the line.  Not for a small part of that time, or
+ * whoever repeats a FIN quickly would turn the ring. */
+static void wait_again(struct tcp *t, uint32_t idx, const struct flow_key *key, uint32_t hash, uint64_t now_ns)
+{
+        struct tcp_wait w = *wait_at(t, idx);
+        flow_ref from = wait_ref(t, idx);
+        tick due = due_at(t, now_ns);
+
+        if (due - w.due < ticks_from_ns(t->conf.time_wait_ns) / 64)
+                return;
+        w.due = due;
+        wait_forget(t, idx);
+        uint32_t to = slot_take(t);
+        *wait_at(t, to) = w;
+        flow_replace(&t->flows, hash, from, flow_id_set(&t->waits, FLOW_WAIT, to, key));
 }
 
 enum drop wait_input(struct tcp *t, uint32_t idx, const struct tcp_seg *seg, uint32_t text_len,
@@ -145,7 +210,9 @@ enum drop wait_input(struct tcp *t, uint32_t idx, const struct tcp_seg *seg, uin
                 *iss_min = seq_add(w->snd_nxt, ISS_STEP);       /* beyond every number of the old incarnation */
                 *reopen = true;
                 count(t->counters, CNT_TCP_TW_RECYCLED);
-                wait_drop(t, idx);
+                flow_remove(&t->flows, hash, wait_ref(t, idx));
+                t->ports.users[key->lport]--;
+                wait_forget(t, idx);
                 return DROP_NONE;
         }
         if (seg->flags & TCP_RST)
@@ -154,32 +221,50 @@ enum drop wait_input(struct tcp *t, uint32_t idx, const struct tcp_seg *seg, uin
          * unacceptable segment is acknowledged too, within the limit. */
         bool fin_again = seg->flags & TCP_FIN && seq_eq(seq_add(seg->seq, text_len + 1), w->rcv_nxt);
         if (fin_again) {
-                if (w->ts && seg->has & TCP_HAS_TS && (int32_t)(seg->ts_val - w->ts_recent) > 0)
+                if (w->flags & WAIT_TS && seg->has & TCP_HAS_TS && (int32_t)(seg->ts_val - w->ts_recent) > 0)
                         w->ts_recent = seg->ts_val;
-                wait_restart(t, w, now_ns);
-                fifo_remove(&t->wait_fifo, &t->waits, idx);
-                fifo_push(&t->wait_fifo, &t->waits, idx);
                 ack_from(t, w, key, now_ns);
+                wait_again(t, idx, key, hash, now_ns);
         } else if ((text_len || seg->flags & (TCP_SYN | TCP_FIN) || !seq_eq(seg->seq, w->rcv_nxt)) &&
-                   challenge_allowed(t, flow_ref_of(FLOW_WAIT, w->wide, idx), now_ns)) {
+                   challenge_allowed(t, wait_ref(t, idx), now_ns)) {
                 ack_from(t, w, key, now_ns);
         }
         return DROP_TCP_TIME_WAIT;
 }
 
+/* ---- time ---- */
+
 bool wait_next(const struct tcp *t, tick *at)
 {
-        if (!t->wait_fifo.head)
+        if (t->wait_ring.cnt == 0)
                 return false;
-        *at = wait_at(t, t->wait_fifo.head)->due;
+        *at = wait_at(t, t->wait_ring.head)->due;
         return true;
 }
 
 bool wait_expire(struct tcp *t, uint64_t now_ns)
 {
+        uint32_t idx = t->wait_ring.head;
         tick at;
+
         if (!wait_next(t, &at) || tick_before(tick_of_ns(now_ns), at))
                 return false;
-        wait_drop(t, t->wait_fifo.head);
+        if (wait_at(t, idx)->flags & WAIT_LIVE)
+                wait_end(t, idx);
+        head_leave(&t->wait_ring);
         return true;
+}
+
+uint32_t wait_check(const struct tcp *t)
+{
+        const struct tcp_wait_ring *r = &t->wait_ring;
+        uint32_t live = 0;
+
+        ASSERT(r->cnt <= r->span && r->span <= t->waits.cap && (r->cnt == 0 || r->head - 1 < r->span));
+        for (uint32_t i = 0; i < r->cnt; i++) {
+                uint32_t idx = r->head + i;
+                live += wait_at(t, idx > r->span ? idx - r->span : idx)->flags & WAIT_LIVE;
+        }
+        ASSERT(live == r->live);
+        return live;
 }
