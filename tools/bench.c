@@ -22,14 +22,13 @@ void bench_opts_read(struct bench_opts *o)
                 cmd_die("--seconds %s: not a number of seconds; write it like 2 or 0.5", o->seconds_text);
 }
 
-static uint64_t list_item(const char *option, const char *text, char **end)
+/* 0: there is no number. */
+static uint64_t list_item(const char *text, char **end)
 {
         static const char units[] = "kMG";
         uint64_t n = strtoull(text, end, 10);
 
         const char *unit = **end ? strchr(units, **end == 'K' ? 'k' : **end) : NULL;
-        if (*end == text)
-                cmd_die("--%s %s: not a list of numbers; write it like 1,1k,10M", option, text);
         if (unit) {
                 for (const char *u = units; u <= unit; u++)
                         n *= 1000;
@@ -40,12 +39,12 @@ static uint64_t list_item(const char *option, const char *text, char **end)
 
 uint32_t bench_list(const char *option, const char *text, uint64_t out[BENCH_LIST_MAX], uint64_t max)
 {
-        char *at = (char *)(uintptr_t)text;
+        const char *at = text;
         uint32_t cnt = 0;
 
         for (;;) {
                 char *end;
-                uint64_t n = list_item(option, at, &end);
+                uint64_t n = list_item(at, &end);
                 if (cnt == BENCH_LIST_MAX || n == 0 || n > max || (*end && *end != ','))
                         cmd_die("--%s %s: give up to %d numbers from 1 to %llu, like 1,1k,10M", option, text, BENCH_LIST_MAX,
                                 (unsigned long long)max);

@@ -161,6 +161,7 @@ static int run(int argc, char **argv)
 
         cmd_begin(&bench_bulk, argc, argv, opts, &conf);
         bench_opts_read(&bo);
+        bench_no_device(&conf);
         uint32_t cnt = bench_list("flows", flows_text, flows, 10000);
         struct bench_duo d = { .conf = &conf, .over = bench_over(over_text), .seconds = bo.seconds };
 

@@ -2,9 +2,9 @@
 /* tools/bench_cps.c - `millrace bench cps`: connections a second, from connect to close
  *
  * connect, a request of 64 octets, an answer of 64 octets, close.  The server
- * is an ordinary program on one core.  The client, on the other core, has a
- * window of connections in their lives at once; it closes first, so TIME-WAIT
- * is the client's.
+ * is an ordinary program on one core.  The client, on the other core, is the one
+ * of bench_sparse.c, or this one with sockets.  It has a window of connections
+ * in their lives at once and closes first, so TIME-WAIT is the client's.
  */
 #include "tools/bench_duo.h"
 
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OCTETS = 64, EVENTS_MAX = 256, NUMBERS = 5000000 };
+enum { EVENTS_MAX = 256, NUMBERS = 5000000 };
 
 /* ---- the client ---- */
 
@@ -36,17 +36,17 @@ static void begin(struct visitors *v, uint32_t n)
 
 static void ask(struct visitors *v, uint32_t n)
 {
-        static const uint8_t request[OCTETS] = "GET / HTTP/1.1";
+        static const uint8_t request[BENCH_MSG] = "GET / HTTP/1.1";
 
-        if (v->d->net->send(v->slot[n].fd, request, OCTETS, MSG_NOSIGNAL) != OCTETS)
-                cmd_die("connection %u: sending %d octets: %s", v->next, OCTETS, strerror(errno));
-        v->slot[n].awaited = OCTETS;
+        if (v->d->net->send(v->slot[n].fd, request, BENCH_MSG, MSG_NOSIGNAL) != BENCH_MSG)
+                cmd_die("connection %u: sending %d octets: %s", v->next, BENCH_MSG, strerror(errno));
+        v->slot[n].awaited = BENCH_MSG;
 }
 
 static void step(struct visitors *v, uint32_t n, uint32_t events)
 {
         struct slot *s = &v->slot[n];
-        uint8_t buf[OCTETS];
+        uint8_t buf[BENCH_MSG];
 
         if (events & (EPOLLERR | EPOLLHUP))
                 cmd_die("connection %u did not come about", v->next);
@@ -101,7 +101,7 @@ enum { CONNS_PER_S, FRAMES_PER_CONN, CYCLES, BUSY, CORE };
 
 static void measure(struct bench_duo *d, double out[BENCH_VALUES])
 {
-        bench_duo_run(d, bench_echo_server, client);
+        bench_duo_run(d, bench_echo_server, d->sparse ? bench_sparse_cycle : client);
         const double *s = d->shared->server;
         out[CONNS_PER_S] = s[ECHO_CLOSED] / s[ECHO_SECONDS];
         out[FRAMES_PER_CONN] = s[ECHO_FRAMES] / s[ECHO_CLOSED];
@@ -114,11 +114,12 @@ static int run(int argc, char **argv)
 {
         static struct mr_conf conf;
         struct bench_opts bo = { .seconds_text = "1" };
-        const char *over_text = "loop";
+        const char *over_text = "loop", *client_text = "sparse";
         uint64_t window = 128;
         bool vs_kernel = false;
         const struct cmd_opt opts[] = {
                 { "window", CMD_NUMBER, &window, 1, 10000, "connections in their lives at once" },
+                { "client", CMD_TEXT, &client_text, 0, 0, "sparse: keeps nothing of its connections; sockets: as the server" },
                 { "over", CMD_TEXT, &over_text, 0, 0, "two threads joined by loop, or two processes by shm" },
                 { "vs-kernel", CMD_FLAG, &vs_kernel, 0, 0, "do the same over the kernel's sockets, in turns" },
                 BENCH_OPTS(bo),
@@ -128,8 +129,10 @@ static int run(int argc, char **argv)
 
         cmd_begin(&bench_cps, argc, argv, opts, &conf);
         bench_opts_read(&bo);
+        bench_no_device(&conf);
         struct bench_duo d = {
-                .conf = &conf, .over = bench_over(over_text), .conns = (uint32_t)window, .seconds = bo.seconds,
+                .conf = &conf, .over = bench_over(over_text), .conns = (uint32_t)window,
+                .window = (uint32_t)window, .seconds = bo.seconds, .sparse = bench_client_is_sparse(client_text),
         };
         if (!bench_rounds(&d, vs_kernel, measure, ours, kernel))
                 return 1;
@@ -154,7 +157,7 @@ static int run(int argc, char **argv)
 
 const struct cmd bench_cps = {
         .name = "bench cps",
-        .args = "[--window 128] [--over loop] [--vs-kernel] [--seconds 1] [--json]",
+        .args = "[--window 128] [--client sparse] [--over loop] [--vs-kernel] [--seconds 1] [--json]",
         .summary = "connections a second: connect, request, response, close; server on one core",
         .run = run,
 };

@@ -21,6 +21,19 @@ enum bench_over bench_over(const char *text)
         cmd_die("--over %s: no such way; give loop or shm", text);
 }
 
+bool bench_client_is_sparse(const char *text)
+{
+        if (strcmp(text, "sparse") != 0 && strcmp(text, "sockets") != 0)
+                cmd_die("--client %s: no such client; give sparse or sockets", text);
+        return strcmp(text, "sparse") == 0;
+}
+
+void bench_no_device(const struct mr_conf *conf)
+{
+        if (conf->iface_cnt)
+                cmd_die("--dev %s: the benchmark brings its own devices; leave it out", conf->ifaces[0].dev);
+}
+
 /* ---- phases ---- */
 
 void bench_phase_set(struct bench_duo *d, enum bench_phase phase)
@@ -73,8 +86,7 @@ void bench_duo_up(struct bench_duo *d, bool server)
         option(conf, "addr", server ? "10.0.0.1/24" : "10.0.0.2/24");
         if (server)
                 option(conf, "local", "10.64.0.0/10");
-        else
-                option(conf, "route", "10.64.0.0/10,10.0.0.1");
+        option(conf, "route", server ? "10.128.0.0/9,10.0.0.2" : "10.64.0.0/10,10.0.0.1");
         snprintf(room, sizeof room, "%u", d->conns + 4096);
         option(conf, "max_conns", room);
         option(conf, "max_half", "65536");
@@ -195,6 +207,7 @@ bool bench_rounds(const struct bench_duo *d, bool vs_kernel, bench_measure_fn me
         us.duo.seconds /= rounds;
         struct round them = us;
         them.duo.over = BENCH_KERNEL;
+        them.duo.sparse = false;
         for (uint32_t i = 0; i < rounds; i++) {
                 if (!bench_apart(measure_round, &us, seen[0][i], sizeof seen[0][i]))
                         return false;
@@ -214,7 +227,7 @@ bool bench_rounds(const struct bench_duo *d, bool vs_kernel, bench_measure_fn me
 
 /* ---- the probe ---- */
 
-enum { PROBE_ROUNDS = 200000, PROBE_TRIES = 3 };
+enum { PROBE_ROUNDS = 50000, PROBE_TRIES = 3 };
 
 struct probe {
         _Alignas(64) _Atomic uint32_t ping;

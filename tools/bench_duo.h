@@ -15,8 +15,8 @@
  *                 ◄──────  DONE         the time ends; both stop
  *
  * Addresses: the server has 10.0.0.1 and all of 10.64.0.0/10, so that port
- * numbers do not limit the connections; the client has 10.0.0.2.  With the
- * kernel all are of 127.0.0.0/8.
+ * numbers do not limit the connections; the client has 10.0.0.2, and one that
+ * has no sockets all of 10.128.0.0/9.  With the kernel all are of 127.0.0.0/8.
  */
 #pragma once
 #include "tools/bench.h"
@@ -59,8 +59,9 @@ struct bench_duo {
         const struct mr_conf   *conf;           /* what the user said about the stack, no device */
         enum bench_over         over;
         uint32_t                conns;
+        uint32_t                window;         /* messages or connections under way at once */
+        bool                    sparse;         /* the client is that of bench_sparse.c; never with the kernel */
         double                  seconds;
-        const void             *arg;            /* the benchmark's own */
         const char             *options;        /* of both stacks besides: "mtu=9000 tcp_delack=1ms", or NULL */
         /* set by bench_duo_run() */
         const struct bench_net *net;
@@ -132,6 +133,20 @@ enum bench_echo_value {
 };
 /* An ordinary program: epoll_wait(), accept(), recv(), send(), close(). */
 void bench_echo_server(struct bench_duo *d);
+
+/* The device is the benchmark's: ends the program if the user has named one. */
+void bench_no_device(const struct mr_conf *conf);
+
+/* ---- clients that keep nothing of their connections ---- */
+
+enum { BENCH_MSG = 64 };                /* octets of a message */
+
+/* "sparse" or "sockets", or ends the program. */
+bool bench_client_is_sparse(const char *text);
+/* d->conns connections talk, d->window of them at once. */
+void bench_sparse_talk(struct bench_duo *d);
+/* d->window connections at once connect, talk and close, again and again. */
+void bench_sparse_cycle(struct bench_duo *d);
 
 /* ---- how busy an end is ---- */
 

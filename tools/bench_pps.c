@@ -2,8 +2,9 @@
 /* tools/bench_pps.c - `millrace bench pps`: echoes of 64 octets a second over N connections
  *
  * The server is an ordinary program: epoll_wait(), recv(), send(), on one core.
- * The client, on the other core, keeps a window of messages under way; when an
- * answer is whole, another connection, chosen at random, sends the next.
+ * The client, on the other core, is the one of bench_sparse.c, or this one with
+ * sockets: it keeps a window of messages under way; when an answer is whole,
+ * another connection, chosen at random, sends the next.
  */
 #include "base/rnd.h"
 #include "tools/bench_duo.h"
@@ -12,11 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OCTETS = 64, EVENTS_MAX = 256 };
-
-struct settings {
-        uint32_t window;                /* messages under way */
-};
+enum { EVENTS_MAX = 256 };
 
 /* ---- the client ---- */
 
@@ -30,11 +27,11 @@ struct crowd {
 
 static void ask(struct crowd *c, uint32_t n)
 {
-        static const uint8_t message[OCTETS] = "the quick brown fox jumps over the lazy dog, and then once more";
+        static const uint8_t message[BENCH_MSG] = "the quick brown fox jumps over the lazy dog, and then once more";
 
-        if (c->d->net->send(c->fd[n], message, OCTETS, MSG_NOSIGNAL) != OCTETS)
-                cmd_die("connection %u: sending %d octets: %s", n, OCTETS, strerror(errno));
-        c->awaited[n] = OCTETS;
+        if (c->d->net->send(c->fd[n], message, BENCH_MSG, MSG_NOSIGNAL) != BENCH_MSG)
+                cmd_die("connection %u: sending %d octets: %s", n, BENCH_MSG, strerror(errno));
+        c->awaited[n] = BENCH_MSG;
 }
 
 /* Another one at random; when those tried are busy, the one that has just become idle. */
@@ -54,7 +51,7 @@ static void ask_next(struct crowd *c, uint32_t idle)
 
 static void take_answer(struct crowd *c, uint32_t n)
 {
-        uint8_t buf[OCTETS];
+        uint8_t buf[BENCH_MSG];
         ssize_t got = c->d->net->recv(c->fd[n], buf, sizeof buf, 0);
 
         if (got < 0 && errno == EAGAIN)
@@ -82,7 +79,6 @@ static void talk_for(struct crowd *c, double seconds)
 
 static void client(struct bench_duo *d)
 {
-        const struct settings *s = d->arg;
         struct crowd c = { .d = d, .awaited = calloc(d->conns, 1) };
 
         bench_duo_up(d, false);
@@ -90,7 +86,7 @@ static void client(struct bench_duo *d)
         c.ep = d->net->epoll_create1(0);
         c.fd = bench_connect_all(d, c.ep);
         rnd_seed(&c.rnd, 1);
-        for (uint32_t i = 0; i < s->window && i < d->conns; i++)
+        for (uint32_t i = 0; i < d->window && i < d->conns; i++)
                 ask(&c, i);
         talk_for(&c, d->seconds / 4);
 
@@ -106,7 +102,7 @@ enum { ECHOES_PER_S, FRAMES_PER_S, CYCLES, BUSY, CORE };
 
 static void measure(struct bench_duo *d, double out[BENCH_VALUES])
 {
-        bench_duo_run(d, bench_echo_server, client);
+        bench_duo_run(d, bench_echo_server, d->sparse ? bench_sparse_talk : client);
         const double *s = d->shared->server;
         out[ECHOES_PER_S] = s[ECHO_MESSAGES] / s[ECHO_SECONDS];
         out[FRAMES_PER_S] = s[ECHO_FRAMES] / s[ECHO_SECONDS];
@@ -141,12 +137,13 @@ static int run(int argc, char **argv)
 {
         static struct mr_conf conf;
         struct bench_opts bo = { .seconds_text = "1" };
-        const char *conns_text = "64,1k", *over_text = "loop";
-        uint64_t conns[BENCH_LIST_MAX], window = 512;
+        const char *conns_text = "64,1k", *over_text = "loop", *client_text = "sparse";
+        uint64_t conns[BENCH_LIST_MAX], window = 1024;
         bool vs_kernel = false;
         const struct cmd_opt opts[] = {
                 { "conns", CMD_TEXT, &conns_text, 0, 0, "connections, a list" },
                 { "window", CMD_NUMBER, &window, 1, 1000000, "most messages under way at once, of connections chosen at random" },
+                { "client", CMD_TEXT, &client_text, 0, 0, "sparse: keeps nothing of its connections; sockets: as the server" },
                 { "over", CMD_TEXT, &over_text, 0, 0, "two threads joined by loop, or two processes by shm" },
                 { "vs-kernel", CMD_FLAG, &vs_kernel, 0, 0, "do the same over the kernel's sockets, in turns" },
                 BENCH_OPTS(bo),
@@ -155,9 +152,12 @@ static int run(int argc, char **argv)
 
         cmd_begin(&bench_pps, argc, argv, opts, &conf);
         bench_opts_read(&bo);
+        bench_no_device(&conf);
         uint32_t cnt = bench_list("conns", conns_text, conns, 50000000);
-        struct settings s = { .window = (uint32_t)window };
-        struct bench_duo d = { .conf = &conf, .over = bench_over(over_text), .seconds = bo.seconds, .arg = &s };
+        struct bench_duo d = {
+                .conf = &conf, .over = bench_over(over_text), .seconds = bo.seconds, .window = (uint32_t)window,
+                .sparse = bench_client_is_sparse(client_text),
+        };
 
         bench_table_begin("pps", "echoes of 64 octets a second; the server on one core: epoll_wait, recv, send", bo.json);
         for (uint32_t i = 0; i < cnt; i++) {
@@ -172,7 +172,7 @@ static int run(int argc, char **argv)
 
 const struct cmd bench_pps = {
         .name = "bench pps",
-        .args = "[--conns 64,1k] [--over loop] [--vs-kernel] [--seconds 1] [--json]",
+        .args = "[--conns 64,1k] [--client sparse] [--over loop] [--vs-kernel] [--seconds 1] [--json]",
         .summary = "echoes of 64 octets a second over N connections, server on one core",
         .run = run,
 };

@@ -123,6 +123,7 @@ static int run(int argc, char **argv)
 
         cmd_begin(&bench_rtt, argc, argv, opts, &conf);
         bench_opts_read(&bo);
+        bench_no_device(&conf);
         struct bench_duo d = { .conf = &conf, .conns = 1, .seconds = bo.seconds };
         bool both = over_text[0] == 'b' && over_text[1] == 'o';
 

@@ -211,8 +211,6 @@ static void build_shard(struct rig *r, const struct mr_conf *base)
         struct shard_env env = { clock_ns, NULL };
         char err[256], room[16];
 
-        if (conf.iface_cnt)
-                cmd_die("rxpath brings its own device: leave out --dev");
         mr_conf_set(&conf, "dev", "null:", NULL, 0);
         mr_conf_set(&conf, "addr", "10.0.0.1/24", NULL, 0);
         snprintf(room, sizeof room, "%u", r->peer_cnt + 1024);
@@ -409,6 +407,8 @@ static int run(int argc, char **argv)
 
         cmd_begin(&bench_rxpath, argc, argv, opts, &conf);
         bench_opts_read(&bo);
+        if (conf.iface_cnt)
+                cmd_die("--dev %s: rxpath brings its own device; leave it out", conf.ifaces[0].dev);
         uint32_t cnt = bench_list("flows", flows_text, flows, 50000000);
 
         bench_table_begin("rxpath",
