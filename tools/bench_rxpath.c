@@ -344,7 +344,7 @@ struct work {
 };
 
 struct result {
-        double median, p99, mean, setup_s;
+        double median, p99, mean, setup_s, segments;
 };
 
 static void measure(const void *arg, void *out)
@@ -385,6 +385,7 @@ static void measure(const void *arg, void *out)
         *(struct result *)out = (struct result){
                 .median = bench_percentile(&samples, 0.5) / BURST, .p99 = bench_percentile(&samples, 0.99) / BURST,
                 .mean = sum / (double)samples.cnt / BURST, .setup_s = ready_s - began_s,
+                .segments = (double)rig.octets_sent / OCTETS,
         };
         bench_samples_fini(&samples);
         shard_fini(&rig.shard);
@@ -428,6 +429,7 @@ static int run(int argc, char **argv)
                 bench_num("ns", res.median / bench_tsc_hz() * 1e9, 1);
                 bench_num("reach", many ? 450 : 200, 0);
                 bench_num("then", many ? 300 : 120, 0);
+                bench_num("segments", res.segments, 0);
                 bench_num("setup s", res.setup_s, 2);
         }
         bench_note("%s pages; TCP checksums are verified by %s; 1 cycle is %.3f ns",
