@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "flow/flow.h"
+#include "flow/flow_priv.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -52,19 +52,15 @@ static struct flow_id id_of(const struct flow_key *key, bool wide)
 
 int flow_table_init(struct flow_table *t, uint32_t cap, struct hash_key key, bool huge)
 {
-        uint64_t want = (uint64_t)cap * 4 / 3 / FLOW_BUCKET_SLOTS + 1;
-        uint64_t buckets = 16;
-        while (buckets < want)
-                buckets *= 2;
-
-        *t = (struct flow_table){ .mask = (uint32_t)(buckets - 1), .cap = cap, .key = key, .huge = huge };
-        t->bucket = mem_map(buckets * sizeof *t->bucket, huge);
+        *t = (struct flow_table){ .cap = cap, .key = key, .huge = huge, .bucket_max = flow_buckets_for(cap) };
+        flow_level_set(t, FLOW_BUCKETS_MIN);
+        t->bucket = mem_map(flow_table_bytes_max(cap), huge);
         return t->bucket ? 0 : -ENOMEM;
 }
 
 void flow_table_fini(struct flow_table *t)
 {
-        mem_unmap(t->bucket, ((uint64_t)t->mask + 1) * sizeof *t->bucket, t->huge);
+        mem_unmap(t->bucket, flow_table_bytes_max(t->cap), t->huge);
         *t = (struct flow_table){ 0 };
 }
 
@@ -128,22 +124,24 @@ flow_ref flow_find(const struct flow_table *t, uint32_t hash, const struct flow_
         bool wide = key_is_wide(key);
         struct flow_id id = id_of(key, wide);
 
-        for (uint32_t at = hash >> 8;; at++) {
-                const struct flow_bucket *b = &t->bucket[at & t->mask];
-                for (uint32_t hits = tags_equal(b, (uint8_t)hash); hits; hits &= hits - 1) {
+        const struct flow_bucket *b = &t->bucket[flow_home(t, hash)];
+        uint32_t more = b->away;
+
+        for (;; more = (++b)->passed) {
+                for (uint32_t hits = tags_equal(b, flow_tag(hash)); hits; hits &= hits - 1) {
                         flow_ref ref = b->ref[__builtin_ctz(hits)];
                         if (ref && record_is(t, ref, &id, key, wide))
                                 return ref;
                 }
-                if (!b->overflow)
+                if (!more)
                         return 0;
         }
 }
 
 void flow_prefetch_records(const struct flow_table *t, uint32_t hash)
 {
-        const struct flow_bucket *b = flow_home(t, hash);
-        for (uint32_t hits = tags_equal(b, (uint8_t)hash); hits; hits &= hits - 1) {
+        const struct flow_bucket *b = &t->bucket[flow_home(t, hash)];
+        for (uint32_t hits = tags_equal(b, flow_tag(hash)); hits; hits &= hits - 1) {
                 flow_ref ref = b->ref[__builtin_ctz(hits)];
                 if (!ref)
                         continue;
@@ -154,45 +152,77 @@ void flow_prefetch_records(const struct flow_table *t, uint32_t hash)
         }
 }
 
+static bool put(struct flow_bucket *b, uint8_t tag, flow_ref ref)
+{
+        for (uint32_t i = 0; i < FLOW_BUCKET_SLOTS; i++)
+                if (!b->ref[i]) {
+                        b->tag[i] = tag;
+                        b->ref[i] = ref;
+                        return true;
+                }
+        return false;
+}
+
+bool flow_place(struct flow_table *t, uint32_t home, uint8_t tag, flow_ref ref)
+{
+        struct flow_bucket *first = &t->bucket[home], *b = first;
+
+        while (!put(b, tag, ref))
+                if (++b == first + FLOW_CHAIN_MAX)
+                        return false;
+        first->away += b != first;
+        while (b-- > first)
+                b->passed++;
+        return true;
+}
+
+void flow_lift(struct flow_table *t, uint32_t home, uint32_t at, uint32_t slot)
+{
+        t->bucket[at].ref[slot] = 0;
+        t->bucket[home].away -= at != home;
+        while (at-- > home)
+                t->bucket[at].passed--;
+}
+
 int flow_insert(struct flow_table *t, uint32_t hash, flow_ref ref)
 {
         if (t->used >= t->cap)
                 return -ENOSPC;
-        for (uint32_t at = hash >> 8;; at++) {
-                struct flow_bucket *b = &t->bucket[at & t->mask];
-                for (uint32_t i = 0; i < FLOW_BUCKET_SLOTS; i++) {
-                        if (b->ref[i])
-                                continue;
-                        b->tag[i] = (uint8_t)hash;
-                        b->ref[i] = ref;
-                        t->used++;
-                        return 0;
-                }
-                b->overflow++;
-        }
+        if (t->used >= t->grow_at)
+                flow_grow(t);
+        if (!flow_place(t, flow_home(t, hash), flow_tag(hash), ref))
+                return -ENOSPC;
+        t->used++;
+        return 0;
 }
 
-/* Where @ref is; counts the buckets passed over down by one each when @leave. */
-static flow_ref *slot_of(struct flow_table *t, uint32_t hash, flow_ref ref, bool leave)
+static uint32_t slot_in(const struct flow_bucket *b, flow_ref ref)
 {
-        for (uint32_t at = hash >> 8;; at++) {
-                struct flow_bucket *b = &t->bucket[at & t->mask];
-                for (uint32_t i = 0; i < FLOW_BUCKET_SLOTS; i++)
-                        if (b->ref[i] == ref)
-                                return &b->ref[i];
-                ASSERT(b->overflow > 0);
-                if (leave)
-                        b->overflow--;
-        }
+        uint32_t i = 0;
+        while (i < FLOW_BUCKET_SLOTS && b->ref[i] != ref)
+                i++;
+        return i;
+}
+
+/* The bucket where @ref is, and which slot of it. */
+static uint32_t bucket_of(const struct flow_table *t, uint32_t hash, flow_ref ref, uint32_t *slot)
+{
+        uint32_t at = flow_home(t, hash);
+
+        while ((*slot = slot_in(&t->bucket[at], ref)) == FLOW_BUCKET_SLOTS)
+                ASSERT(t->bucket[at++].passed > 0);
+        return at;
 }
 
 void flow_remove(struct flow_table *t, uint32_t hash, flow_ref ref)
 {
-        *slot_of(t, hash, ref, true) = 0;
+        uint32_t slot, at = bucket_of(t, hash, ref, &slot);
+        flow_lift(t, flow_home(t, hash), at, slot);
         t->used--;
 }
 
 void flow_replace(struct flow_table *t, uint32_t hash, flow_ref from, flow_ref to)
 {
-        *slot_of(t, hash, from, false) = to;
+        uint32_t slot, at = bucket_of(t, hash, from, &slot);
+        t->bucket[at].ref[slot] = to;
 }

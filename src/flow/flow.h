@@ -13,12 +13,18 @@
  *
  * The table is open, in buckets of one cache line:
  *
- *      ┌ 12 tags of 8 bits ┬ overflow (u32) ┬ 12 references of 32 bits ┐
+ *      ┌ 12 tags of 8 bits ┬ away ┬ passed ┬ 12 references of 32 bits ┐
  *
  * A flow lives in its home bucket or, when that is full, in the next one with
- * room; every bucket that it passed over counts it in `overflow`, so a lookup
- * goes on only when somebody did, and removal leaves no tombstones.  A lookup
- * misses the cache once for the bucket and once for the record.
+ * room.  The home counts it in `away`, and every bucket that it passed over,
+ * the home included, in `passed`; so a lookup leaves the home only when one of
+ * its flows did and goes on only where somebody did, and removal leaves no
+ * tombstones.  A lookup misses the cache once for the bucket and once for the
+ * record.
+ *
+ * The table begins small and grows in place, a bucket at a time, so that few
+ * flows cost little and nobody ever waits for a big copy (linear hashing,
+ * Litwin 1980): see flow_grow.c.
  *
  * The hash is keyed (base/hash.h): an attacker cannot aim at a bucket.
  */
@@ -68,28 +74,51 @@ static inline flow_ref flow_ref_of(enum flow_kind kind, bool wide, uint32_t idx)
 static inline enum flow_kind flow_ref_kind(flow_ref ref) { return (enum flow_kind)(ref >> 30); }
 static inline uint32_t flow_ref_idx(flow_ref ref) { return ref & FLOW_IDX_MASK; }
 
-enum { FLOW_BUCKET_SLOTS = 12 };
+enum {
+        FLOW_BUCKET_SLOTS = 12,
+        FLOW_BUCKETS_MIN  = 512,        /* a table begins with 32 KB */
+        FLOW_CHAIN_MAX    = 256,        /* a flow lives in one of so many buckets from its home on; usually in the first */
+};
+static_assert(FLOW_CHAIN_MAX < FLOW_BUCKETS_MIN, "a bucket that is split and what moves out of it are apart");
 
 struct flow_bucket {
-        uint8_t  tag[FLOW_BUCKET_SLOTS];        /* of the hash; looked at only where ref is not 0 */
-        uint32_t overflow;                      /* flows that wanted this bucket and live further on */
+        uint8_t  tag[FLOW_BUCKET_SLOTS];        /* top bits of the hash; looked at only where ref is not 0 */
+        uint16_t away;                          /* flows at home here that live further on */
+        uint16_t passed;                        /* flows that found no room here and live further on */
         flow_ref ref[FLOW_BUCKET_SLOTS];        /* 0: free */
 };
 static_assert(sizeof(struct flow_bucket) == 64, "a bucket is one cache line");
 
 struct flow_table {
         struct flow_bucket *bucket;
-        uint32_t            mask;               /* buckets - 1 */
+        uint32_t            low;                /* N - 1; N is a power of two */
+        uint32_t            split;              /* buckets 0..split - 1 have been split into themselves and N + themselves */
+        uint32_t            grow_at;            /* from so many flows on each insertion splits a bucket */
+        uint32_t            bucket_max;         /* N will never be more */
         uint32_t            cap;                /* most flows */
         uint32_t            used;
         struct hash_key     key;
         struct slab        *slab[FLOW_KIND_CNT];        /* where the records of each kind are */
+        uint64_t            rehashed;           /* records that growing has looked at */
         bool                huge;
 };
 
-/* Room for @cap flows, 75 % of all slots at most.  @slab: see above.  0 or -ENOMEM. */
+/* Room for @cap flows: address space now, memory as it grows.  The caller sets @slab afterwards.  0 or -ENOMEM. */
 int  flow_table_init(struct flow_table *t, uint32_t cap, struct hash_key key, bool huge);
 void flow_table_fini(struct flow_table *t);
+
+/* Every flow is in one of the buckets 0..flow_bucket_cnt() - 1. */
+static inline uint32_t flow_bucket_cnt(const struct flow_table *t)
+{
+        return t->low + 1 + t->split + FLOW_CHAIN_MAX;
+}
+/* Octets of memory it takes now, and would take with @cap flows. */
+uint64_t flow_table_bytes(const struct flow_table *t);
+uint64_t flow_table_bytes_max(uint32_t cap);
+
+/* Walk everything and assert what must always hold: each flow can be found, and `away` and `passed`
+ * count what they should (flow_check.c). */
+void flow_check(const struct flow_table *t);
 
 uint32_t flow_hash(const struct flow_table *t, const struct flow_key *key);
 
@@ -101,7 +130,8 @@ void flow_key_of(const struct flow_table *t, flow_ref ref, struct flow_key *key)
 /* The flow, or 0.  @hash is flow_hash(key). */
 flow_ref flow_find(const struct flow_table *t, uint32_t hash, const struct flow_key *key);
 
-/* 0, or -ENOSPC.  The flow must not be in the table; its record's id is set. */
+/* 0, or -ENOSPC: @cap flows are in the table, or all FLOW_CHAIN_MAX buckets are full, which does not
+ * happen to who does not know the key.  The flow must not be in the table; its record's id is set. */
 int  flow_insert(struct flow_table *t, uint32_t hash, flow_ref ref);
 void flow_remove(struct flow_table *t, uint32_t hash, flow_ref ref);
 /* The same tuple goes on as another record (half-open -> connection -> TIME-WAIT). */
@@ -109,12 +139,13 @@ void flow_replace(struct flow_table *t, uint32_t hash, flow_ref from, flow_ref t
 
 /* The two early passes of a burst: start the load of the bucket; then of the
  * records whose tag fits. */
-static inline const struct flow_bucket *flow_home(const struct flow_table *t, uint32_t hash)
+static inline uint32_t flow_home(const struct flow_table *t, uint32_t hash)
 {
-        return &t->bucket[(hash >> 8) & t->mask];
+        uint32_t at = hash & t->low;
+        return at + (at < t->split ? hash & (t->low + 1) : 0);
 }
 static inline void flow_prefetch(const struct flow_table *t, uint32_t hash)
 {
-        __builtin_prefetch(flow_home(t, hash));
+        __builtin_prefetch(&t->bucket[flow_home(t, hash)]);
 }
 void flow_prefetch_records(const struct flow_table *t, uint32_t hash);

@@ -133,7 +133,7 @@ void tcp_check(const struct tcp *t)
 {
         uint32_t cnt[FLOW_KIND_CNT] = { 0 }, flights = 0, out = 0;
 
-        for (uint64_t b = 0; b <= t->flows.mask; b++)
+        for (uint32_t b = 0; b < flow_bucket_cnt(&t->flows); b++)
                 for (uint32_t i = 0; i < FLOW_BUCKET_SLOTS; i++) {
                         flow_ref ref = t->flows.bucket[b].ref[i];
                         if (!ref)

@@ -264,7 +264,7 @@ void tcp_abort(struct tcp *t, uint32_t conn, uint64_t now_ns)
 void tcp_abort_all(struct tcp *t, uint64_t now_ns)
 {
         listen_forget_all(t);                           /* or new connections would come while the RSTs go out */
-        for (uint32_t b = 0; b <= t->flows.mask; b++)
+        for (uint32_t b = 0; b < flow_bucket_cnt(&t->flows); b++)
                 for (uint32_t i = 0; i < FLOW_BUCKET_SLOTS; i++) {
                         flow_ref ref = t->flows.bucket[b].ref[i];
                         if (flow_ref_kind(ref) == FLOW_CONN)

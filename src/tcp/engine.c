@@ -123,7 +123,7 @@ uint64_t tcp_bytes(const struct tcp *t)
 {
         return slab_bytes(&t->conns) + slab_bytes(&t->halves) + slab_bytes(&t->waits) + slab_bytes(&t->flights) +
                slab_bytes(&t->recvqs) + slab_bytes(&t->optsets) + slab_bytes(&t->listeners) +
-               ((uint64_t)t->flows.mask + 1) * sizeof(struct flow_bucket);
+               flow_table_bytes(&t->flows);
 }
 
 /* ---- connections ---- */
