@@ -36,6 +36,7 @@ MR_API const char *mr_version(void);
 /* ---- configuration ---- */
 
 enum { MR_IFACE_MAX = 16, MR_ADDR_MAX = 64, MR_LOCAL_MAX = 16, MR_ROUTE_MAX = 64, MR_DEV_NAME_MAX = 256 };
+enum { MR_SHARD_MAX = 128 };
 
 /* An address with the number of bits that name its network.  16 octets; IPv4 is
  * held as ::ffff:a.b.c.d and its length counts from there: 10.0.0.1/24 has len 120. */
@@ -93,7 +94,11 @@ struct mr_conf {
         struct mr_route      routes[MR_ROUTE_MAX];      /* longest prefix wins; networks of addrs need none */
         uint32_t             route_cnt;
 
-        /* Room.  Address space is reserved at start, memory is used as it is touched. */
+        uint32_t shards;                /* 1..MR_SHARD_MAX; 0: as many as there are cpus, or cores */
+        uint16_t cpus[MR_SHARD_MAX];    /* the thread of shard i is bound to the i-th */
+        uint32_t cpu_cnt;               /* 0: threads are not bound */
+
+        /* Room, for all shards together.  Address space is reserved at start, memory is used as it is touched. */
         uint32_t max_conns;             /* connections */
         uint32_t max_half;              /* half-open connections; derived */
         uint32_t max_wait;              /* TIME-WAIT records; derived */
@@ -203,7 +208,67 @@ MR_API struct mr_stack *mr_stack_new(const struct mr_conf *conf, char *err, size
  * Returns the one they went to before. */
 MR_API struct mr_stack *mr_stack_attach(struct mr_stack *stack);
 
+/* No thread is attached to it any more but the one that calls. */
 MR_API void mr_stack_free(struct mr_stack *stack);
+
+/* ---- shards ----
+ *
+ * With the option `shards` a stack has several parts that work on a core each
+ * and share nothing that changes.  A shard belongs to the thread that is
+ * attached to it; mr_start() and mr_stack_attach() attach to shard 0.
+ *
+ *      static void serve(void *arg, uint32_t shard)
+ *      {
+ *              int ep = mr_epoll_create1(0);
+ *              mr_epoll_ctl(ep, EPOLL_CTL_ADD, *(int *)arg, &event);
+ *              ... mr_epoll_wait(ep, ...), mr_accept(*(int *)arg, ...) ...
+ *      }
+ *      mr_listen(fd, 4096);
+ *      mr_stack_run(stack, serve, &fd);
+ *
+ * A descriptor is good on the shard that made it, EBADF on others.  Only a
+ * listening socket lives on all: its descriptor can be used by each shard's
+ * thread, and each accepts the connections that come to its shard.  What is
+ * set or asked there, options and backlog, is that shard's own.  mr_close() by
+ * the shard that called mr_listen() ends it everywhere, by another one ends it
+ * there: connections that come to that shard are refused.  Where several
+ * shards listen on one port (SO_REUSEPORT), each serves what comes to it.
+ *
+ * mr_connect() leaves by its own shard and chooses a port whose answers come
+ * back to it.  A socket bound to a port that has its answers elsewhere gets
+ * EADDRNOTAVAIL: bind it to an address alone (IP_BIND_ADDRESS_NO_PORT).
+ *
+ * A shard works while its thread is in a call, as ever.  On a device with one
+ * queue the shard that reads it works for all: it must not stay away for long.
+ */
+
+MR_API uint32_t mr_stack_shards(const struct mr_stack *stack);
+
+/**
+ * mr_shard_attach() - The calling thread is the owner of shard @shard from now on
+ *
+ * It parts from the one that it had, and is bound to the core that `cpus`
+ * names for the shard.  Before a thread ends it parts by mr_stack_attach(NULL).
+ *
+ * Return: 0; -EBUSY another thread is attached to it; -EINVAL no such shard, or no such core
+ */
+MR_API int mr_shard_attach(struct mr_stack *stack, uint32_t shard);
+
+/**
+ * mr_stack_run() - Run @fn(@arg, shard) on all shards at once, and wait for the last to return
+ *
+ * Shard 0 is the calling thread's, which stays attached to it; each of the
+ * others gets a thread, which ends.  Not before all are attached and bound does
+ * @fn begin.  A shard whose @fn has returned goes on working for the others.
+ *
+ * Return: 0; -EBUSY a shard has a thread already; -EINVAL no such core; -EAGAIN no threads;
+ *         then @fn was not called
+ */
+MR_API int mr_stack_run(struct mr_stack *stack, void (*fn)(void *arg, uint32_t shard), void *arg);
+
+/* The call that each shard waits in, or its next one that would wait, ends with EINTR.
+ * From any thread and from signal handlers. */
+MR_API void mr_stack_wake(struct mr_stack *stack);
 
 #ifdef __cplusplus
 }

@@ -188,9 +188,16 @@ static uint64_t fault_deadline(struct netdev_queue *q)
         return u64_min(due_ns, inner_deadline(&fq->inner));
 }
 
+static uint16_t fault_queue_of(const struct netdev *dev, const struct netdev_flow *flow)
+{
+        const struct fault *f = dev->priv;
+        return netdev_queue_of(f->inner, flow);
+}
+
 const struct netdev_ops fault_ops = {
         .scheme = "fault", .help = "fault:loss=1%,delay=20ms,...,DEVICE: loses, delays, reorders, corrupts frames",
         .open = fault_open, .close = fault_close, .queue_open = fault_queue_open, .queue_close = fault_queue_close,
         .rx_burst = fault_rx, .tx_burst = fault_tx, .fd = fault_fd,
         .sleep_begin = fault_sleep_begin, .sleep_end = fault_sleep_end, .deadline = fault_deadline,
+        .queue_of = fault_queue_of,
 };

@@ -11,7 +11,7 @@ static uint32_t record_size(uint32_t len)
 void framering_attach_tx(struct framering *r, struct framering_shared *sh, uint32_t size)
 {
         ASSERT((size & (size - 1)) == 0 && size >= 2 * record_size(PKT_LARGE_ROOM));
-        *r = (struct framering){ .sh = sh, .size = size };
+        *r = (struct framering){ .sh = sh, .size = size, .carry = PKT_CSUM_PARTIAL | PKT_GSO };
 
         /* The writer before us may have left anything here.  The reader takes a
          * jump of more than the ring as untrue, and begins anew. */
@@ -63,7 +63,7 @@ static bool tx_put(struct framering *r, const struct pkt *p)
                 at = 0;
         }
         struct record rec = {
-                .len = p->len, .marks = p->marks & (PKT_CSUM_PARTIAL | PKT_GSO), .gso_size = p->gso_size,
+                .len = p->len, .marks = (uint16_t)(p->marks & r->carry), .gso_size = p->gso_size,
                 .csum_start = p->csum_start, .csum_offset = p->csum_offset,
         };
         memcpy(r->sh->data + at, &rec, sizeof rec);
@@ -140,7 +140,7 @@ static enum drop rx_check(const struct record *rec, const struct framering_limit
         if (rec->marks & PKT_CSUM_PARTIAL && (uint32_t)rec->csum_start + rec->csum_offset + 2 > rec->len)
                 return DROP_RX_RECORD;
         if (rec->marks & PKT_GSO)
-                return rec->gso_size && rec->marks & PKT_CSUM_PARTIAL ? DROP_NONE : DROP_RX_RECORD;
+                return rec->gso_size && rec->marks & (PKT_CSUM_PARTIAL | PKT_CSUM_OK) ? DROP_NONE : DROP_RX_RECORD;
         return rec->len <= lim->len_max ? DROP_NONE : DROP_RX_OVERSIZE;
 }
 

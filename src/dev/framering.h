@@ -66,6 +66,7 @@ struct framering {
         uint32_t pos;                   /* writer: head; reader: tail */
         uint32_t other;                 /* writer: tail as last seen */
         uint32_t dead_reader;           /* writer: number of one that died without saying so */
+        uint32_t carry;                 /* writer: enum pkt_mark that go with a frame; see framering_attach_tx() */
 };
 
 /* What a reader lets in. */
@@ -76,7 +77,8 @@ struct framering_limits {
 
 static inline size_t framering_bytes(uint32_t size) { return sizeof(struct framering_shared) + size; }
 
-/* Become the writer, or the reader, of @sh.  A reader begins with what is sent
+/* Become the writer, or the reader, of @sh.  A writer sends the marks PKT_CSUM_PARTIAL and PKT_GSO
+ * along; one whose reader is of the same stack may set r->carry to more.  A reader begins with what is sent
  * from now on: what lies there was for somebody else.  The other side may be
  * working meanwhile. */
 void framering_attach_tx(struct framering *r, struct framering_shared *sh, uint32_t size);

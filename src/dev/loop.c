@@ -27,6 +27,7 @@ void loop_caps(struct netdev *dev, const struct netdev_conf *conf, const char *n
                 .burst_best = 32,
                 .offload = netdev_offload(LOOP_OFFLOAD, conf->offload),
                 .mac = netdev_mac(conf, name),
+                .spread = conf->queue_cnt > 1 ? NETDEV_SPREAD_STICKY : NETDEV_SPREAD_ONE,
         };
         /* What is sent unfinished comes back unfinished, so each needs its counterpart. */
         if (!(dev->caps.offload & NETDEV_RX_CSUM) || !(dev->caps.offload & NETDEV_TX_CSUM))

@@ -16,7 +16,7 @@
 enum { NAME_LEN_MAX = 1024 };           /* bounds the nesting of decorators too */
 
 const struct netdev_ops *const netdev_list[] = {
-        &tap_ops, &shm_ops, &loop_ops, &null_ops, &pcap_ops, &fault_ops, NULL,
+        &tap_ops, &shm_ops, &loop_ops, &null_ops, &pcap_ops, &fault_ops, &steer_ops, NULL,
 };
 
 int netdev_fail(char *err, size_t err_len, int rc, const char *fmt, ...)

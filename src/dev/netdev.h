@@ -18,6 +18,7 @@
 #pragma once
 #include "base/addr.h"
 #include "base/counters.h"
+#include "base/hash.h"
 #include "pkt/pkt.h"
 
 #include <stdint.h>
@@ -40,7 +41,16 @@ struct netdev_conf {
         uint16_t queue_cnt;             /* queue pairs wanted; at least 1 */
         uint32_t offload;               /* most offloads allowed: enum netdev_offload */
         uint64_t seed;                  /* for made-up MAC addresses and for fault: */
+        struct hash_key secret;         /* for hashes that a stranger must not foresee */
         struct mac_addr mac;            /* all zero: the back-end chooses */
+};
+
+/* Which queue do the answers to a frame come by? */
+enum netdev_spread {
+        NETDEV_SPREAD_ONE,              /* there is one */
+        NETDEV_SPREAD_STICKY,           /* by the one it was sent on, as long as the flow lasts */
+        NETDEV_SPREAD_HASH,             /* ops->queue_of() tells */
+        NETDEV_SPREAD_UNKNOWN,          /* any: steer: in front makes it NETDEV_SPREAD_HASH */
 };
 
 /* What there is.  Filled in by open(), constant afterwards. */
@@ -51,6 +61,13 @@ struct netdev_caps {
         uint32_t offload;               /* enum netdev_offload */
         struct mac_addr mac;            /* the stack's own address on this link */
         bool     reflects;              /* what is sent comes back: both ends are ours */
+        enum netdev_spread spread;
+};
+
+/* A flow of TCP or UDP, from our side. */
+struct netdev_flow {
+        struct ip_addr laddr, raddr;
+        uint16_t       lport, rport;
 };
 
 struct netdev {
@@ -110,6 +127,9 @@ struct netdev_ops {
          * comes due), in ns; TIME_NEVER for none.  Then rx_burst() is to be
          * called: it moves frames both ways.  NULL: never. */
         uint64_t (*deadline)(struct netdev_queue *q);
+
+        /* The queue that receives the frames of @flow.  With NETDEV_SPREAD_HASH only. */
+        uint16_t (*queue_of)(const struct netdev *dev, const struct netdev_flow *flow);
 };
 
 /**
@@ -121,12 +141,25 @@ struct netdev_ops {
 int  netdev_open(struct netdev **dev, const char *name, const struct netdev_conf *conf, char *err, size_t err_len);
 void netdev_close(struct netdev *dev);
 
+/**
+ * netdev_steer() - Make @queue_cnt queues of the ones that @inner has (steer.c)
+ * @inner: no queue of it is open; it belongs to *@out, which may take its place
+ *
+ * Return: 0; -ENOMEM, -EMFILE: @inner stays the caller's
+ */
+int  netdev_steer(struct netdev **out, struct netdev *inner, uint16_t queue_cnt, struct hash_key secret);
+
 int  netdev_queue_open(struct netdev_queue *q, struct netdev *dev, uint16_t index, struct pkt_pool *pool,
                        struct counters *counters);
 void netdev_queue_close(struct netdev_queue *q);
 
 /* Every back-end and decorator built in, for --help; ends with NULL. */
 extern const struct netdev_ops *const netdev_list[];
+
+static inline uint16_t netdev_queue_of(const struct netdev *dev, const struct netdev_flow *flow)
+{
+        return dev->ops->queue_of(dev, flow);
+}
 
 static inline uint32_t netdev_rx(struct netdev_queue *q, struct pkt *pkts[], uint32_t max, uint64_t now_ns)
 {

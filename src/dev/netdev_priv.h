@@ -16,7 +16,7 @@ enum {
         NETDEV_MARKS       = PKT_CSUM_OK | PKT_CSUM_PARTIAL | PKT_GSO,  /* what a device may set on a received frame */
 };
 
-extern const struct netdev_ops null_ops, loop_ops, shm_ops, tap_ops, pcap_ops, fault_ops;
+extern const struct netdev_ops null_ops, loop_ops, shm_ops, tap_ops, pcap_ops, fault_ops, steer_ops;
 
 /* Write one line into @err (may be NULL) and return @rc: `return netdev_fail(...)`. */
 int netdev_fail(char *err, size_t err_len, int rc, const char *fmt, ...) __attribute__((format(printf, 4, 5)));

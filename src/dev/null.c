@@ -19,6 +19,7 @@ static int null_open(struct netdev *dev, const char *where, const struct netdev_
                 .burst_best = 32,
                 .offload = netdev_offload(NETDEV_TX_CSUM | NETDEV_TSO, conf->offload),
                 .mac = netdev_mac(conf, "null:"),
+                .spread = conf->queue_cnt > 1 ? NETDEV_SPREAD_STICKY : NETDEV_SPREAD_ONE,
         };
         return 0;
 }

@@ -253,9 +253,16 @@ static bool pcap_sleep_begin(struct netdev_queue *q)
         return inner_sleep_begin(q->priv);
 }
 
+static uint16_t pcap_queue_of(const struct netdev *dev, const struct netdev_flow *flow)
+{
+        const struct pcap *pc = dev->priv;
+        return netdev_queue_of(pc->inner, flow);
+}
+
 const struct netdev_ops pcap_ops = {
         .scheme = "pcap", .help = "pcap:FILE,DEVICE: writes what passes DEVICE to FILE (pcapng)",
         .open = pcap_open, .close = pcap_close, .queue_open = pcap_queue_open, .queue_close = pcap_queue_close,
         .rx_burst = pcap_rx, .tx_burst = pcap_tx, .fd = pcap_fd,
         .sleep_begin = pcap_sleep_begin, .sleep_end = pcap_sleep_end, .deadline = pcap_deadline,
+        .queue_of = pcap_queue_of,
 };

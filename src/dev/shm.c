@@ -47,6 +47,7 @@ static int shm_open_dev(struct netdev *dev, const char *where, const struct netd
                 .burst_best = 32,
                 .offload = w->offload,
                 .mac = netdev_mac(conf, mac_name),
+                .spread = w->queue_cnt > 1 ? NETDEV_SPREAD_STICKY : NETDEV_SPREAD_ONE,
         };
         dev->priv = w;
         return 0;

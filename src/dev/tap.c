@@ -23,6 +23,10 @@
  * When the interface is deleted, reads fail from then on, and poll() would
  * report an error forever.  The descriptor is then replaced by one that never
  * becomes readable, under the same number: whoever polls it sleeps.
+ *
+ * Several queues.  The kernel sends a flow to the queue that it was last heard
+ * on, but forgets it after three silent seconds, and then a hash of its own
+ * decides that we cannot know: NETDEV_SPREAD_UNKNOWN.
  */
 #include "dev/tap_link.h"
 #include "dev/vnet.h"
@@ -69,6 +73,7 @@ static int tap_open(struct netdev *dev, const char *where, const struct netdev_c
                 .burst_best = 32,
                 .offload = offload,
                 .mac = netdev_mac(conf, where),
+                .spread = conf->queue_cnt > 1 ? NETDEV_SPREAD_UNKNOWN : NETDEV_SPREAD_ONE,
         };
         if (mac_eq(&dev->caps.mac, &tap->link.kernel_mac))
                 dev->caps.mac.octet[5] ^= 1;

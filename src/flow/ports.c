@@ -40,12 +40,17 @@ static bool conflict(const struct binding *have, const struct ip_addr *addr, uin
         return !(have->flags & flags & BINDING_REUSEADDR) || have->listener;
 }
 
+static bool has_users(const struct ports *p, uint16_t port)
+{
+        return p->all ? ports_all_used(p->all, port) : p->users[port] != 0;
+}
+
 static bool can_bind(const struct ports *p, const struct ip_addr *addr, uint16_t port, uint8_t flags)
 {
         for (uint32_t i = p->chain[port]; i; i = ports_binding(p, i)->next)
                 if (conflict(ports_binding(p, i), addr, flags))
                         return false;
-        return p->chain[port] || p->users[port] == 0 || (flags & (BINDING_REUSEADDR | BINDING_REUSEPORT));
+        return p->chain[port] || !has_users(p, port) || (flags & (BINDING_REUSEADDR | BINDING_REUSEPORT));
 }
 
 /* RFC 6056 3.3.4: offset from one keyed hash, progress from a table of counters chosen by another. */
@@ -77,21 +82,51 @@ static int choose_to_bind(struct ports *p, const struct ip_addr *addr, uint8_t f
         return -EADDRINUSE;
 }
 
+static int put(struct ports *p, const struct binding *b, uint32_t *idx)
+{
+        *idx = slab_take(&p->bindings);
+        if (!*idx)
+                return -ENOBUFS;
+        *ports_binding(p, *idx) = *b;
+        ports_binding(p, *idx)->next = p->chain[b->port];
+        p->chain[b->port] = *idx;
+        return 0;
+}
+
+/* Of the struct ports of all shards each entry is decided here, of a shard each is decided there. */
+static bool is_one_of_several(const struct ports *p) { return p->all && p != &p->all->claims; }
+
+static int bind_one_of_several(struct ports *p, struct binding *b, uint32_t *idx)
+{
+        int rc = ports_all_bind(p->all, &b->addr, b->port, b->flags, &b->entry);
+        if (rc < 0)
+                return rc;
+        b->port = ports_binding(&p->all->claims, b->entry)->port;       /* nobody else changes it */
+        rc = put(p, b, idx);
+        if (rc < 0)
+                ports_all_unbind(p->all, b->entry);
+        return rc;
+}
+
 int ports_bind(struct ports *p, const struct ip_addr *addr, uint16_t port, uint8_t flags, uint32_t *idx)
 {
+        struct binding b = { .addr = *addr, .port = port, .flags = flags };
+
+        if (is_one_of_several(p))
+                return bind_one_of_several(p, &b, idx);
         if (port == 0) {
-                int rc = choose_to_bind(p, addr, flags, &port);
+                int rc = choose_to_bind(p, addr, flags, &b.port);
                 if (rc < 0)
                         return rc;
         } else if (!can_bind(p, addr, port, flags)) {
                 return -EADDRINUSE;
         }
-        *idx = slab_take(&p->bindings);
-        if (!*idx)
-                return -ENOBUFS;
-        *ports_binding(p, *idx) = (struct binding){ .addr = *addr, .port = port, .flags = flags, .next = p->chain[port] };
-        p->chain[port] = *idx;
-        return 0;
+        return put(p, &b, idx);
+}
+
+int ports_replica(struct ports *p, const struct ip_addr *addr, uint16_t port, uint8_t flags, uint32_t *idx)
+{
+        return put(p, &(struct binding){ .addr = *addr, .port = port, .flags = (uint8_t)(flags | BINDING_REPLICA) }, idx);
 }
 
 void ports_unbind(struct ports *p, uint32_t idx)
@@ -100,32 +135,66 @@ void ports_unbind(struct ports *p, uint32_t idx)
         while (*at != idx)
                 at = &ports_binding(p, *at)->next;
         *at = ports_binding(p, idx)->next;
+        if (ports_binding(p, idx)->entry)
+                ports_all_unbind(p->all, ports_binding(p, idx)->entry);
         slab_give(&p->bindings, idx);
+}
+
+void ports_set_flags(struct ports *p, uint32_t idx, uint8_t flags)
+{
+        struct binding *b = ports_binding(p, idx);
+
+        b->flags = (uint8_t)(flags | (b->flags & BINDING_REPLICA));
+        if (b->entry)
+                ports_all_set_flags(p->all, b->entry, flags);
 }
 
 int ports_listen(struct ports *p, uint32_t idx, uint32_t listener)
 {
         struct binding *b = ports_binding(p, idx);
-        for (uint32_t i = p->chain[b->port]; i; i = ports_binding(p, i)->next)
-                if (i != idx && conflict(ports_binding(p, i), &b->addr, b->flags))
-                        return -EADDRINUSE;
+
+        if (b->entry) {
+                int rc = ports_all_listen(p->all, b->entry);
+                if (rc < 0)
+                        return rc;
+        } else if (!(b->flags & BINDING_REPLICA)) {
+                for (uint32_t i = p->chain[b->port]; i; i = ports_binding(p, i)->next)
+                        if (i != idx && conflict(ports_binding(p, i), &b->addr, b->flags))
+                                return -EADDRINUSE;
+        }
         b->listener = listener;
         return 0;
 }
 
+void ports_unlisten(struct ports *p, uint32_t idx)
+{
+        struct binding *b = ports_binding(p, idx);
+
+        b->listener = 0;
+        if (b->entry)
+                ports_all_unlisten(p->all, b->entry);
+}
+
+/* Does @b listen on @addr (NULL: on any)? */
+static bool hears(const struct binding *b, const struct ip_addr *addr)
+{
+        return b->listener && (addr ? ip_addr_eq(&b->addr, addr) : ip_addr_is_any(&b->addr));
+}
+
+static bool is_replica(const struct binding *b) { return b->flags & BINDING_REPLICA; }
+
 static uint32_t listener_of(const struct ports *p, const struct flow_key *key, const struct ip_addr *addr, uint32_t hash)
 {
-        uint32_t cnt = 0;
+        uint32_t cnt[2] = { 0 };                        /* of the shard's own, of others' */
         for (uint32_t i = p->chain[key->lport]; i; i = ports_binding(p, i)->next) {
                 const struct binding *b = ports_binding(p, i);
-                cnt += b->listener && (addr ? ip_addr_eq(&b->addr, addr) : ip_addr_is_any(&b->addr));
+                cnt[is_replica(b)] += hears(b, addr);
         }
-        if (!cnt)
-                return 0;
-        uint32_t pick = (uint32_t)(((uint64_t)hash * cnt) >> 32);
+        bool replicas = cnt[0] == 0;
+        uint32_t pick = (uint32_t)(((uint64_t)hash * cnt[replicas]) >> 32);
         for (uint32_t i = p->chain[key->lport]; i; i = ports_binding(p, i)->next) {
                 const struct binding *b = ports_binding(p, i);
-                if (b->listener && (addr ? ip_addr_eq(&b->addr, addr) : ip_addr_is_any(&b->addr)) && pick-- == 0)
+                if (hears(b, addr) && is_replica(b) == replicas && pick-- == 0)
                         return b->listener;
         }
         return 0;
@@ -133,17 +202,19 @@ static uint32_t listener_of(const struct ports *p, const struct flow_key *key, c
 
 uint32_t ports_find_listener(const struct ports *p, const struct flow_key *key, uint32_t hash)
 {
+        if (!p->chain[key->lport])
+                return 0;
         uint32_t exact = listener_of(p, key, &key->laddr, hash);
         return exact ? exact : listener_of(p, key, NULL, hash);
 }
 
-int ports_choose(struct ports *p, const struct flow_table *t, struct flow_key *key)
+int ports_choose(struct ports *p, const struct flow_table *t, struct flow_key *key, ports_mine_fn mine, void *arg)
 {
         uint32_t offset, *turn = ephemeral_start(p, key, &offset);
 
         for (uint32_t i = 0; i < port_cnt(p); i++) {
                 key->lport = (uint16_t)(p->min + (offset + (*turn)++) % port_cnt(p));
-                if (!p->chain[key->lport] && !flow_find(t, flow_hash(t, key), key))
+                if (!p->chain[key->lport] && (!mine || mine(arg, key)) && !flow_find(t, flow_hash(t, key), key))
                         return 0;
         }
         key->lport = 0;

@@ -177,6 +177,10 @@ bool ip_route_find(const struct ip *ip, const struct ip_addr *dst, struct ip_hop
  */
 int  ip_source_for(const struct ip *ip, const struct ip_addr *dst, struct ip_addr *src);
 
+/* The @n-th address to connect from: 0 is that of ip_source_for(), the others are those of the
+ * interface that leads to @dst, one of which is that of 0 again.  0; -EADDRNOTAVAIL: not so many. */
+int  ip_source_nth(const struct ip *ip, const struct ip_addr *dst, uint32_t n, struct ip_addr *src);
+
 /* Largest IP packet to @dst, in octets; 0: no route. */
 uint32_t ip_path_mtu(const struct ip *ip, const struct ip_addr *dst);
 

@@ -64,15 +64,15 @@ static int connect_key(struct socks *ss, const struct sock *s, const struct sock
 
 static int connect_begin(struct socks *ss, struct sock *s, const struct sockaddr *sa, socklen_t len)
 {
-        struct tcp_opts opts;
+        struct ip_addr bound;
         struct flow_key key;
         uint32_t conn;
 
         int rc = connect_key(ss, s, sa, len, &key);
         if (rc < 0)
                 return rc;
-        sock_opts_get(ss, s, &opts);
-        rc = tcp_connect(ss->tcp, &key, &opts, sock_idx(ss, s), sock_now(ss), &conn);
+        bool any_source = name_bound(ss, s, &bound) == 0 && ip_addr_is_any(&bound);
+        rc = source_connect(ss, s, &key, any_source, &conn);
         if (rc < 0)
                 return rc == -EADDRINUSE ? -EADDRNOTAVAIL : rc;         /* as Linux: the tuple is taken */
         s->conn = conn;

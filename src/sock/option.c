@@ -106,8 +106,9 @@ static int set_reuse(struct socks *ss, struct sock *s, enum sock_flag flag, uint
                      bool on)
 {
         if (s->binding) {
-                struct binding *b = ports_binding(tcp_ports(ss->tcp), s->binding);
-                b->flags = (uint8_t)(on ? b->flags | binding_flag : b->flags & ~binding_flag);
+                struct ports *ports = tcp_ports(ss->tcp);
+                uint8_t flags = ports_binding(ports, s->binding)->flags;
+                ports_set_flags(ports, s->binding, (uint8_t)(on ? flags | binding_flag : flags & ~binding_flag));
         }
         return set_flag(s, flag, on);
 }

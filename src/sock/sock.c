@@ -30,7 +30,7 @@ int socks_init(struct socks *ss, const struct socks_conf *conf, struct tcp *tcp,
         if (slab_init(&ss->slab, "sockets", sizeof(struct sock), 0, conf->max_socks, conf->huge_pages) < 0 ||
             slab_init(&ss->exts, "socket options", sizeof(struct sock_ext), 0, conf->max_socks, false) < 0 ||
             slab_init(&ss->extras, "epoll items", sizeof(struct epoll_extra), 0, conf->max_socks, false) < 0 ||
-            fdtab_init(&ss->fds, conf->max_socks) < 0) {
+            fdtab_init(&ss->fds, conf->max_socks) < 0 || replicas_init(ss) < 0) {
                 socks_fini(ss);
                 return -ENOMEM;
         }
@@ -43,6 +43,7 @@ void socks_fini(struct socks *ss)
         slab_fini(&ss->exts);
         slab_fini(&ss->extras);
         fdtab_fini(&ss->fds);
+        replicas_fini(ss);
 }
 
 uint64_t socks_bytes(const struct socks *ss)
@@ -96,7 +97,11 @@ int sock_close(struct socks *ss, int fd)
         if (!idx)
                 return -EBADF;
 
-        fdtab_give(&ss->fds, ((uint32_t)fd - ss->conf.fd_base) >> ss->fd_shift);
+        uint32_t n = (uint32_t)fd - ss->conf.fd_base;
+        if ((n & (ss->conf.fd_stride - 1)) == ss->conf.fd_shard)
+                fdtab_give(&ss->fds, n >> ss->fd_shift);
+        else
+                ss->replica[n] = 0;
         epoll_forget(ss, idx);
         if (sock_at(ss, idx)->kind == KIND_EPOLL)
                 epoll_close(ss, idx);

@@ -51,6 +51,11 @@ struct sock_env {
         void (*wait_begin)(void *arg);
         void (*wait_end)(void *arg);
         void *arg;
+        /* The @n-th of our addresses for packets to @dst, for when the ports of those before it are
+         * used up.  0 or -EADDRNOTAVAIL: there are no more.  NULL: there is the one of source_for(). */
+        int  (*source_nth)(void *arg, const struct ip_addr *dst, uint32_t n, struct ip_addr *src);
+        /* Hear what other shards have said of their listeners.  NULL: there is one shard. */
+        void (*catch_up)(void *arg);
 };
 
 struct socks_conf {
@@ -123,6 +128,8 @@ struct sock_ext {
         bool            has_opts, has_bind_addr, linger;
 };
 
+enum { SOURCE_TURNS = 256 };
+
 struct socks {
         struct slab       slab;         /* struct sock */
         struct slab       exts;
@@ -134,6 +141,8 @@ struct socks {
         uint32_t          fd_shift;     /* log2 of the stride */
         uint32_t          epolls;       /* first living epoll instance */
         uint64_t          grace;        /* EAGAINs that need no turn, see above */
+        uint32_t         *replica;      /* by descriptor: replicas of other shards' listeners; NULL: there is one shard */
+        uint32_t          source_turn[SOURCE_TURNS];    /* see source.c */
 };
 
 /* 0; -EINVAL descriptors would not fit into an int; -ENOMEM.  All memory is reserved here. */
@@ -178,3 +187,31 @@ int sock_ioctl(struct socks *ss, int fd, unsigned long request, void *arg);
 struct pollfd;
 /* poll(2) on descriptors of @ss; others are POLLNVAL. */
 int sock_poll(struct socks *ss, struct pollfd *fds, uint64_t cnt, uint64_t timeout_ns);
+
+/* ---- several shards: replica.c ----
+ *
+ * A listener lives on all of them: on the shard where listen() was called, and
+ * as a replica, under the same descriptor, on the others.  A replica is a
+ * socket like any other here; what is done to it concerns this shard alone. */
+
+/* All that a replica takes over. */
+struct sock_listener {
+        struct ip_addr  addr;
+        uint16_t        port;
+        uint16_t        flags;          /* enum sock_flag */
+        uint32_t        backlog;
+        struct tcp_opts opts;
+        bool            has_ext;
+        struct sock_ext ext;
+};
+
+/* Is @fd a listener that began to listen on this shard? */
+bool sock_listens(const struct socks *ss, int fd);
+/* @fd is one. */
+void sock_listener_get(const struct socks *ss, int fd, uint32_t backlog, struct sock_listener *out);
+/* @fd is another shard's descriptor, without a replica here.  0 or -ENOBUFS. */
+int  sock_replica_add(struct socks *ss, int fd, const struct sock_listener *l);
+/* Nothing, if it is closed already. */
+void sock_replica_remove(struct socks *ss, int fd);
+/* listen() was called again. */
+void sock_replica_backlog(struct socks *ss, int fd, uint32_t backlog);

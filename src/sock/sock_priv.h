@@ -15,12 +15,19 @@ static inline void sock_flag_set(struct sock *s, enum sock_flag flag, bool on)
         s->flags = (uint16_t)(on ? s->flags | flag : s->flags & ~(uint32_t)flag);
 }
 
+/* The replica under descriptor number @n (from 0) of another shard; 0: none. */
+int      replicas_init(struct socks *ss);
+void     replicas_fini(struct socks *ss);
+uint32_t replica_of(const struct socks *ss, uint32_t n);
+
 /* The socket or epoll instance behind @fd; 0: bad descriptor. */
 static inline uint32_t sock_of_fd(const struct socks *ss, int fd)
 {
         uint32_t n = (uint32_t)fd - ss->conf.fd_base;
-        if (fd < 0 || (n & (ss->conf.fd_stride - 1)) != ss->conf.fd_shard)
+        if (fd < 0)
                 return 0;
+        if ((n & (ss->conf.fd_stride - 1)) != ss->conf.fd_shard)
+                return replica_of(ss, n);
         return fdtab_get(&ss->fds, n >> ss->fd_shift);
 }
 
@@ -102,6 +109,11 @@ uint16_t name_bound(const struct socks *ss, const struct sock *s, struct ip_addr
 
 /* Linux's tcp_disconnect(): whatever it is, it becomes a socket without connection. */
 void conn_disconnect(struct socks *ss, struct sock *s);
+/* ---- source.c ---- */
+
+/* tcp_connect() from key->laddr; when its ports are used up and it is not bound (@any_source), from others of ours. */
+int source_connect(struct socks *ss, struct sock *s, struct flow_key *key, bool any_source, uint32_t *conn);
+
 /* close(2) of what is not an epoll instance. */
 void conn_release(struct socks *ss, uint32_t idx);
 

@@ -7,6 +7,7 @@
 #include "stack/api.h"
 #include "base/units.h"
 #include "sock/sock.h"
+#include "stack/listeners.h"
 
 #include <millrace/epoll.h>
 #include <millrace/socket.h>
@@ -19,6 +20,7 @@
 
 /* One load a call, in the shared library too: that is what the model is for. */
 static _Thread_local struct socks *attached __attribute__((tls_model("initial-exec")));
+static _Thread_local struct listeners_peer *peer __attribute__((tls_model("initial-exec")));
 
 struct socks *api_attach(struct socks *ss)
 {
@@ -26,6 +28,8 @@ struct socks *api_attach(struct socks *ss)
         attached = ss;
         return before;
 }
+
+void api_tell(struct listeners_peer *p) { peer = p; }
 
 static ssize_t result(ssize_t rc)
 {
@@ -51,9 +55,50 @@ static ssize_t sent(ssize_t rc, int flags)
 static uint64_t ns_of_ms(int ms) { return ms < 0 ? TIME_NEVER : MS((uint64_t)ms); }
 
 int mr_socket(int domain, int type, int protocol) { return RESULT_INT(sock_open(attached, domain, type, protocol)); }
-int mr_close(int fd) { return RESULT_INT(sock_close(attached, fd)); }
-int mr_listen(int fd, int backlog) { return RESULT_INT(sock_listen(attached, fd, backlog)); }
-int mr_shutdown(int fd, int how) { return RESULT_INT(sock_shutdown(attached, fd, how)); }
+
+/* A listener lives on every shard: the others hear when it begins, and when it ends. */
+static int begin_listening(int fd, int backlog)
+{
+        int rc = sock_listen(attached, fd, backlog);
+        if (rc < 0 || !peer || !sock_listens(attached, fd))
+                return rc;
+        rc = listeners_put(peer, fd, (uint32_t)backlog);
+        if (rc < 0)
+                sock_shutdown(attached, fd, SHUT_RD);
+        return rc;
+}
+
+static bool listens(int fd) { return peer && sock_listens(attached, fd); }
+
+/* The call that gave @rc may have ended a listener; @did: it was one before. */
+static int ended(bool did, int fd, int rc)
+{
+        if (did && !sock_listens(attached, fd))
+                listeners_drop(peer, fd);
+        return rc;
+}
+
+static int end_by_close(int fd)
+{
+        bool did = listens(fd);
+        return ended(did, fd, sock_close(attached, fd));
+}
+
+static int end_by_shutdown(int fd, int how)
+{
+        bool did = listens(fd);
+        return ended(did, fd, sock_shutdown(attached, fd, how));
+}
+
+static int end_by_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+        bool did = listens(fd);
+        return ended(did, fd, sock_connect(attached, fd, addr, len));
+}
+
+int mr_listen(int fd, int backlog) { return RESULT_INT(begin_listening(fd, backlog)); }
+int mr_close(int fd) { return RESULT_INT(end_by_close(fd)); }
+int mr_shutdown(int fd, int how) { return RESULT_INT(end_by_shutdown(fd, how)); }
 
 int mr_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
@@ -72,7 +117,7 @@ int mr_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 
 int mr_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-        return RESULT_INT(sock_connect(attached, fd, addr, len));
+        return RESULT_INT(end_by_connect(fd, addr, len));
 }
 
 /* ---- sending and receiving ---- */

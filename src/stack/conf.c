@@ -428,7 +428,8 @@ int conf_resolve(struct mr_conf *conf, char *err, size_t err_len)
         enum { SMALL_OCTETS = PKT_SMALL_SIZE, LARGE_OCTETS = PKT_LARGE_SIZE };
 
         if (check_taps(conf, err, err_len) < 0 || check_ifaces(conf, err, err_len) < 0 ||
-            check_routes(conf, err, err_len) < 0 || check_pairs(conf, err, err_len) < 0)
+            check_routes(conf, err, err_len) < 0 || check_pairs(conf, err, err_len) < 0 ||
+            conf_resolve_shards(conf, err, err_len) < 0)
                 return -EINVAL;
         if (conf->max_half == 0)
                 conf->max_half = u32_max(conf->max_conns / 4, HALF_MIN);

@@ -8,6 +8,7 @@
  *      conf_value.c  text to numbers with units, and back
  *      conf.c        mr_conf_set(): one option; conf_resolve(): all of them together
  *      conf_source.c the file, the environment, the flags
+ *      conf_shards.c how many shards, on which cores
  *      conf_near.c   "did you mean", for the command's own names too
  *      conf_help.c   --help and docs/configuration.md
  */
@@ -38,6 +39,9 @@ static inline struct ip_prefix conf_prefix(const struct mr_prefix *p)
  * Return: 0 or -EINVAL with one line in @err
  */
 int conf_resolve(struct mr_conf *conf, char *err, size_t err_len);
+
+/* What each shard gets of @all that is there for the whole stack, @min at least. */
+uint32_t conf_share(const struct mr_conf *conf, uint32_t all, uint32_t min);
 
 /* The engine's part of a resolved configuration. */
 void conf_to_tcp(const struct mr_conf *conf, struct tcp_conf *out);

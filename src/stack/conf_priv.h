@@ -39,5 +39,10 @@ int conf_value_parse(const struct conf_option *o, const char *text, uint64_t *va
 enum { CONF_VALUE_TEXT_MAX = 32 };
 const char *conf_value_text(char buf[CONF_VALUE_TEXT_MAX], const struct conf_option *o, uint64_t value);
 
+/* conf_shards.c */
+int conf_set_cpus(struct mr_conf *conf, const char *value, struct conf_why *why);
+/* conf->shards is 1..MR_SHARD_MAX afterwards.  0 or -EINVAL. */
+int conf_resolve_shards(struct mr_conf *conf, char *err, size_t err_len);
+
 __attribute__((format(printf, 2, 3))) int conf_refuse(struct conf_why *why, const char *fmt, ...);
 __attribute__((format(printf, 3, 4))) void conf_err(char *err, size_t err_len, const char *fmt, ...);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* stack/shard.c - Start and stop, and the turn; see shard.h */
+#include "stack/doorbell.h"
 #include "stack/shard.h"
 
 #include <errno.h>
@@ -40,15 +41,29 @@ static int env_turn(void *arg, uint64_t deadline_ns) { return shard_run(arg, dea
 static void env_wait_begin(void *arg) { shard_wait_begin(arg); }
 static void env_wait_end(void *arg) { shard_wait_end(arg); }
 
+static int env_source_nth(void *arg, const struct ip_addr *dst, uint32_t n, struct ip_addr *src)
+{
+        return ip_source_nth(&((struct shard *)arg)->ip, dst, n, src);
+}
+
+static void answer_if_rung(struct shard *sh)
+{
+        if (sh->bell && doorbell_rung(sh->bell))
+                shard_answer(sh);
+}
+
+static void env_catch_up(void *arg) { answer_if_rung(arg); }
+
 /* ---- start and stop ---- */
 
 int shard_init(struct shard *sh, const struct shard_conf *conf, const struct shard_env *env)
 {
-        struct tcp_env tcp_env = { path_of, sh };
+        struct tcp_env tcp_env = { path_of, sh, shard_is_mine };
         struct sock_env sock_env = {
                 .is_local = env_is_local, .source_for = env_source_for,
                 .now_ns = &sh->now_ns,                  /* between turns time stands still: no call looks at the clock */
                 .turn = env_turn, .wait_begin = env_wait_begin, .wait_end = env_wait_end, .arg = sh,
+                .source_nth = env_source_nth, .catch_up = env_catch_up,
         };
 
         *sh = (struct shard){ .env = *env, .spin_ns = conf->spin_ns, .never_sleep = conf->never_sleep };
@@ -134,6 +149,7 @@ static uint32_t run_timers(struct shard *sh)
 uint32_t shard_turn(struct shard *sh)
 {
         sh->now_ns = sh->env.now_ns(sh->env.arg);
+        answer_if_rung(sh);
 
         uint32_t done = shard_rx(sh);
         done += run_timers(sh);

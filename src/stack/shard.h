@@ -55,6 +55,9 @@ struct shard_env {
         void    *arg;
 };
 
+struct doorbell;
+struct listeners_peer;
+
 struct shard_conf {
         struct tcp_conf   tcp;
         struct ip_conf    ip;
@@ -78,6 +81,7 @@ struct shard {
         uint64_t          now_ns;               /* of the turn that runs or ran last */
         uint64_t          spin_ns;
         bool              never_sleep;
+        bool              woken;                /* by shard_answer(): the next wait ends with -EINTR */
         bool              waiting;              /* between shard_wait_begin() and shard_wait_end() */
         sigset_t          signals;              /* meanwhile: the program's own mask */
         struct pkt_pool   pool;
@@ -87,6 +91,9 @@ struct shard {
         struct socks      socks;
         struct shard_port port[SHARD_PORTS_MAX];
         uint32_t          port_cnt;
+        uint32_t          number;               /* 0, or which of the stack's shards */
+        struct doorbell  *bell;                 /* NULL: nobody rings */
+        struct listeners_peer *peer;            /* NULL: there is one shard */
 };
 
 /* 0 or -ENOMEM, with nothing held. */
@@ -117,5 +124,9 @@ uint64_t shard_bytes(const struct shard *sh);
 /* The two halves of a turn, in files of their own. */
 uint32_t shard_rx(struct shard *sh);
 uint32_t shard_tx(struct shard *sh);
+/* shard_peer.c: others have rung. */
+void     shard_answer(struct shard *sh);
+/* Do the packets of this flow come to this shard?  @arg: the shard. */
+bool     shard_is_mine(void *arg, const struct flow_key *key);
 /* Tell connections that their neighbour did not answer. */
 void     shard_take_failures(struct shard *sh);

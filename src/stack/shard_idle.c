@@ -11,6 +11,7 @@
  * let through only by ppoll(), which tells; a signal that comes while we spin
  * or work is pending until then.  It costs two system calls a wait.
  */
+#include "stack/doorbell.h"
 #include "stack/shard.h"
 
 #include <errno.h>
@@ -65,7 +66,7 @@ static bool signal_waits(const struct shard *sh)
 /* Sleep on the devices until @until_ns.  0 or -EINTR. */
 static int sleep_on_devices(struct shard *sh, uint64_t until_ns)
 {
-        struct pollfd fds[SHARD_PORTS_MAX];
+        struct pollfd fds[SHARD_PORTS_MAX + 1];
         bool may_sleep = true;
         int rc = 0;
 
@@ -76,12 +77,13 @@ static int sleep_on_devices(struct shard *sh, uint64_t until_ns)
                 if (ops->sleep_begin)
                         may_sleep &= ops->sleep_begin(&sh->port[i].queue);
         }
+        fds[sh->port_cnt] = (struct pollfd){ .fd = sh->bell ? sh->bell->fd : -1, .events = POLLIN };
         uint64_t now = sh->env.now_ns(sh->env.arg);
         if (may_sleep && now < until_ns) {
                 uint64_t left = until_ns - now;
                 struct timespec ts = { (time_t)(left / SEC(1)), (long)(left % SEC(1)) };
                 count(&sh->counters, CNT_SLEEPS);
-                if (ppoll(fds, sh->port_cnt, until_ns == TIME_NEVER ? NULL : &ts, &sh->signals) < 0 && errno == EINTR)
+                if (ppoll(fds, sh->port_cnt + 1, until_ns == TIME_NEVER ? NULL : &ts, &sh->signals) < 0 && errno == EINTR)
                         rc = -EINTR;
         }
         for (uint32_t i = 0; i < sh->port_cnt; i++) {
@@ -102,6 +104,10 @@ static int idle(struct shard *sh, uint64_t deadline_ns)
                         rc = sleep_on_devices(sh, u64_min(deadline_ns, shard_next_deadline(sh)));
                 else if (spins % SPINS_A_LOOK == 0 && signal_waits(sh))
                         rc = -EINTR;
+                if (sh->woken) {
+                        sh->woken = false;
+                        rc = -EINTR;
+                }
         }
         return rc;
 }

@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* stack/stack.c - From a configuration to a running stack, and back
  *
- * Opens the devices, makes the shard, gives it its addresses and routes, and
- * ties it to the calling thread.  Everything a person may have got wrong is
- * found here, and said in one line.
+ * Makes the shards, opens the devices (stack_iface.c), and resets what is open
+ * at the end.  Everything a person may have got wrong is found here, and said
+ * in one line.
  */
 #include "base/log.h"
-#include "millrace/stats.h"
-#include "stack/api.h"
+#include "base/rnd.h"
 #include "stack/conf.h"
 #include "stack/conf_priv.h"
-#include "stack/shard.h"
+#include "stack/stack_priv.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
@@ -24,15 +21,6 @@
 enum { STACKS_MAX = 8 };
 static_assert((INT32_MAX - FD_BASE_DEFAULT) / FDTAB_CAP_MAX >= STACKS_MAX - 1, "all their descriptors are ints");
 
-struct mr_stack {
-        int             nr;             /* 0..STACKS_MAX - 1, alone in this process */
-        struct mr_conf  conf;
-        struct shard    shard;
-        struct netdev  *dev[MR_IFACE_MAX];
-        uint32_t        dev_cnt;
-};
-
-static _Thread_local struct mr_stack *current;
 static atomic_uint stack_nrs;           /* bit n: number n is taken */
 
 /* A number for a new stack, -EMFILE when there are STACKS_MAX already. */
@@ -71,124 +59,100 @@ static int make_seed(uint64_t out[4], uint64_t seed)
 
 enum { EPOLLS_MAX = 4096 };             /* epoll instances and sockets not yet connected have descriptors too */
 
-static void fill_shard_conf(const struct mr_conf *conf, struct shard_conf *out)
+static void fill_shard_conf(const struct mr_conf *conf, uint32_t number, struct shard_conf *out)
 {
+        enum { SMALL_MIN = 256, LARGE_MIN = 8 };
+
         *out = (struct shard_conf){
                 .ip = ip_conf_default(),
-                .pkts_small = conf->pkts_small,
-                .pkts_large = conf->pkts_large,
+                .pkts_small = conf_share(conf, conf->pkts_small, SMALL_MIN),
+                .pkts_large = conf_share(conf, conf->pkts_large, LARGE_MIN),
                 .huge_pages = conf->huge_pages,
                 .never_sleep = conf->idle == MR_IDLE_SPIN,
                 .spin_ns = conf->spin_ns,
         };
-        out->ip.dad = conf->arp_dad;
+        out->ip.dad = conf->arp_dad && number == 0;
         conf_to_tcp(conf, &out->tcp);
+        out->tcp.max_conns = conf_share(conf, conf->max_conns, 1);
+        out->tcp.max_half = conf_share(conf, conf->max_half, 1);
+        out->tcp.max_wait = conf_share(conf, conf->max_wait, 1);
         socks_conf_default(&out->socks);
-        out->socks.max_socks = conf->max_conns + conf->max_listeners + EPOLLS_MAX;
+        out->socks.max_socks = out->tcp.max_conns + conf->max_listeners + EPOLLS_MAX;
+        out->socks.fd_stride = conf->shards;
+        out->socks.fd_shard = number;
         out->socks.huge_pages = conf->huge_pages;
         out->socks.opts = out->tcp.opts;
 }
 
-static uint32_t offload_of(const struct mr_conf *conf)
+/* Its numbers must be its own: no stack has more than FDTAB_CAP_MAX. */
+static bool descriptors_fit(const struct shard_conf *sc)
 {
-        static const uint32_t allowed[] = {
-                [MR_OFFLOAD_ALL] = NETDEV_ALL_OFFLOADS,
-                [MR_OFFLOAD_CHECKSUM] = NETDEV_RX_CSUM | NETDEV_TX_CSUM | NETDEV_RSS,
-                [MR_OFFLOAD_NONE] = NETDEV_RSS,
-        };
-        return allowed[conf->offload];
+        uint64_t stride = 1;
+        while (stride < sc->socks.fd_stride)
+                stride *= 2;
+        return sc->socks.max_socks * stride <= FDTAB_CAP_MAX;
 }
 
-static int open_device(struct mr_stack *st, const struct mr_conf_iface *iface, uint64_t seed, char *err, size_t err_len)
+static int add_member(struct mr_stack *st, uint32_t i)
 {
-        struct netdev_conf nc = {
-                .mtu = iface->mtu, .queue_cnt = 1, .offload = offload_of(&st->conf), .seed = seed,
-        };
-        struct netdev *dev;
-        int rc = netdev_open(&dev, iface->dev, &nc, err, err_len);
+        struct shard_env env = { monotonic_ns, NULL };
+        struct member *m = &st->members[i];
+        struct shard_conf sc;
+
+        fill_shard_conf(&st->conf, i, &sc);
+        if (!descriptors_fit(&sc))
+                return -ENOMEM;
+        sc.socks.fd_base += (uint32_t)st->nr * FDTAB_CAP_MAX;
+        for (int k = 0; k < 4; k++)                     /* each shard draws other numbers */
+                sc.seed[k] = hash_secret(&(struct hash_key){ { st->seed[0], st->seed[1] } },
+                                         (uint64_t[]){ st->seed[2], st->seed[3], i, (uint64_t)k }, 4);
+        int rc = doorbell_init(&m->bell);
         if (rc < 0)
                 return rc;
-        st->dev[st->dev_cnt++] = dev;
-        rc = shard_port_add(&st->shard, dev, 0, iface->vlan);
-        if (rc < 0)
-                conf_err(err, err_len, "%s: its queue cannot be used: %s", iface->dev, strerror(-rc));
-        return rc;
-}
-
-static int add_address(struct mr_stack *st, uint32_t port, const struct mr_prefix *p, bool whole, char *err, size_t err_len)
-{
-        struct ip_prefix prefix = conf_prefix(p);
-        char text[IP_PREFIX_TEXT_MAX];
-        int rc = ip_local_add(&st->shard.ip, port, &prefix, whole);
-
-        ip_prefix_text(text, &prefix);
-        if (rc == -EEXIST)
-                conf_err(err, err_len, "%s is configured twice; leave one of them out", text);
-        else if (rc < 0)
-                conf_err(err, err_len, "%s cannot be an address of ours: %s", text, strerror(-rc));
-        return rc;
-}
-
-static int add_route(struct mr_stack *st, const struct mr_route *r, char *err, size_t err_len)
-{
-        struct ip_prefix dst = conf_prefix(&r->dst);
-        struct ip_addr gateway = conf_addr(r->gateway);
-        char dst_text[IP_PREFIX_TEXT_MAX], gw_text[IP_ADDR_TEXT_MAX];
-        struct ip_hop hop;
-        int rc = -ENETUNREACH;
-
-        if (ip_route_find(&st->shard.ip, &gateway, &hop) && !hop.gateway)
-                rc = ip_route_add(&st->shard.ip, &dst, &gateway, hop.iface);
-        if (rc == -ENETUNREACH)
-                conf_err(err, err_len, "gateway %s of route %s is in no network of ours; give an interface an address there",
-                         ip_addr_text(gw_text, &gateway), ip_prefix_text(dst_text, &dst));
-        else if (rc < 0)
-                conf_err(err, err_len, "route %s by %s: %s", ip_prefix_text(dst_text, &dst),
-                         ip_addr_text(gw_text, &gateway), strerror(-rc));
-        return rc;
-}
-
-static int add_interfaces(struct mr_stack *st, uint64_t seed, char *err, size_t err_len)
-{
-        int rc = 0;
-
-        for (uint32_t i = 0; rc == 0 && i < st->conf.iface_cnt; i++) {
-                const struct mr_conf_iface *iface = &st->conf.ifaces[i];
-                int port = open_device(st, iface, seed, err, err_len);
-                if (port < 0)
-                        return port;
-                for (uint32_t a = 0; rc == 0 && a < iface->addr_cnt; a++)
-                        rc = add_address(st, (uint32_t)port, &iface->addrs[a], false, err, err_len);
-                for (uint32_t a = 0; rc == 0 && a < iface->local_cnt; a++)
-                        rc = add_address(st, (uint32_t)port, &iface->locals[a], true, err, err_len);
+        rc = shard_init(&m->shard, &sc, &env);
+        if (rc < 0) {
+                doorbell_fini(&m->bell);
+                return rc;
         }
-        for (uint32_t i = 0; rc == 0 && i < st->conf.route_cnt; i++)
-                rc = add_route(st, &st->conf.routes[i], err, err_len);
-        return rc;
+        m->shard.number = i;
+        m->shard.bell = &m->bell;
+        st->member_cnt++;
+        if (!stack_has_several(st))
+                return 0;
+        ports_all_join(&st->ports, tcp_ports(m->shard.tcp));
+        m->shard.peer = &m->peer;
+        return listeners_join(&st->listeners, &m->peer, &m->shard.socks, &m->bell, (uint16_t)i);
 }
 
-/* With arp_dad: turn until every address has been asked for, and nobody had it (RFC 5227 2.1). */
-static int wait_for_addresses(struct mr_stack *st, char *err, size_t err_len)
+/* What several shards share, before the first is made. */
+static int init_common(struct mr_stack *st)
 {
-        for (uint32_t i = 0; i < st->conf.iface_cnt; i++)
-                for (uint32_t a = 0; a < st->conf.ifaces[i].addr_cnt; a++) {
-                        struct ip_prefix p = conf_prefix(&st->conf.ifaces[i].addrs[a]);
-                        char text[IP_ADDR_TEXT_MAX];
-                        enum ip_dad dad;
-                        int rc = 0;
+        enum { SEED_PORTS_ALL = 0x616c6c70 };
+        const struct mr_conf *conf = &st->conf;
 
-                        while ((dad = ip_local_dad(&st->shard.ip, &p.addr)) == IP_DAD_PROBING && rc == 0)
-                                rc = shard_run(&st->shard, st->shard.now_ns + SEC(1));
-                        if (dad == IP_DAD_DONE)
-                                continue;
-                        if (rc == 0)
-                                rc = -EADDRINUSE;
-                        conf_err(err, err_len, rc == -EADDRINUSE ? "%s is in use by another host on %s; choose another address"
-                                                                 : "interrupted while asking whether %s is free on %s",
-                                 ip_addr_text(text, &p.addr), st->conf.ifaces[i].dev);
-                        return rc;
-                }
-        return 0;
+        st->members = aligned_alloc(64, conf->shards * sizeof *st->members);
+        if (!st->members)
+                return -ENOMEM;
+        memset((void *)st->members, 0, conf->shards * sizeof *st->members);
+        if (!stack_has_several(st))
+                return 0;
+        int rc = ports_all_init(&st->ports, conf->max_conns + conf->max_listeners, conf->tcp_port_min,
+                                conf->tcp_port_max, hash_key_derive(st->seed, SEED_PORTS_ALL));
+        return rc < 0 ? rc : listeners_init(&st->listeners, conf->shards, conf->max_listeners);
+}
+
+static int make_members(struct mr_stack *st, char *err, size_t err_len)
+{
+        int rc = make_seed(st->seed, st->conf.seed);
+
+        if (rc == 0)
+                rc = init_common(st);
+        for (uint32_t i = 0; rc == 0 && i < st->conf.shards; i++)
+                rc = add_member(st, i);
+        if (rc < 0)
+                conf_err(err, err_len, "no address space for %u connections and their buffers; lower max_conns or mem_packets",
+                         st->conf.max_conns);
+        return rc;
 }
 
 static void say_sizes(const struct mr_conf *conf)
@@ -203,38 +167,25 @@ static void say_sizes(const struct mr_conf *conf)
 
 struct mr_stack *mr_stack_new(const struct mr_conf *conf, char *err, size_t err_len)
 {
-        struct shard_env env = { monotonic_ns, NULL };
-        struct shard_conf sc;
         struct mr_stack *st = calloc(1, sizeof *st);
-        int rc = -ENOMEM;
 
         if (!st) {
                 conf_err(err, err_len, "no memory");
-                goto failed;
-        }
-        rc = st->nr = take_nr();
-        if (rc < 0) {
-                conf_err(err, err_len, "this process has %d stacks already; free one of them", STACKS_MAX);
-                goto failed;
+                errno = ENOMEM;
+                return NULL;
         }
         st->conf = *conf;
-        rc = conf_resolve(&st->conf, err, err_len);
+        int rc = st->nr = take_nr();
         if (rc < 0)
-                goto failed;
-        log_set_level((enum log_level)conf->log);
-        fill_shard_conf(&st->conf, &sc);
-        sc.socks.fd_base += (uint32_t)st->nr * FDTAB_CAP_MAX;
-        rc = make_seed(sc.seed, conf->seed);
-        if (rc == 0)
-                rc = shard_init(&st->shard, &sc, &env);
-        if (rc < 0) {
-                conf_err(err, err_len, "no address space for %u connections and their buffers; lower max_conns or mem_packets",
-                         conf->max_conns);
-                goto failed;
+                conf_err(err, err_len, "this process has %d stacks already; free one of them", STACKS_MAX);
+        else
+                rc = conf_resolve(&st->conf, err, err_len);
+        if (rc == 0) {
+                log_set_level((enum log_level)conf->log);
+                rc = make_members(st, err, err_len);
         }
-        rc = add_interfaces(st, conf->seed, err, err_len);
-        if (rc == 0 && conf->arp_dad)
-                rc = wait_for_addresses(st, err, err_len);
+        if (rc == 0)
+                rc = stack_interfaces_add(st, err, err_len);
         if (rc < 0) {
                 mr_stack_free(st);
                 errno = -rc;
@@ -242,117 +193,79 @@ struct mr_stack *mr_stack_new(const struct mr_conf *conf, char *err, size_t err_
         }
         say_sizes(&st->conf);
         return st;
-
-failed:
-        if (st && st->nr >= 0)
-                give_nr(st->nr);
-        free(st);
-        errno = -rc;
-        return NULL;
 }
 
 /* ---- stop ---- */
 
-/* Peers should not be left to time out: whatever is open is closed the hard way, and the RSTs get their turns. */
+/* Peers should not be left to time out: whatever is open is closed the hard way, and the RSTs get
+ * their turns, of all shards together: they may send for one another. */
 static void reset_all(struct mr_stack *st)
 {
         enum { TURNS_MAX = 10000 };
-        tcp_abort_all(st->shard.tcp, st->shard.now_ns);
-        for (int i = 0; i < TURNS_MAX && (shard_turn(&st->shard) || tcp_send_pending(st->shard.tcp)); i++)
-                continue;
+        bool busy = true;
+
+        for (uint32_t i = 0; i < st->member_cnt; i++)
+                tcp_abort_all(st->members[i].shard.tcp, st->members[i].shard.now_ns);
+        for (int turn = 0; turn < TURNS_MAX && busy; turn++) {
+                busy = false;
+                for (uint32_t i = 0; i < st->member_cnt; i++) {
+                        struct shard *sh = &st->members[i].shard;
+                        busy |= shard_turn(sh) || tcp_send_pending(sh->tcp);
+                }
+        }
+}
+
+static void free_members(struct mr_stack *st)
+{
+        for (uint32_t i = st->member_cnt; i-- > 0;) {
+                struct member *m = &st->members[i];
+                shard_fini(&m->shard);
+                listeners_leave(&m->peer);
+                doorbell_fini(&m->bell);
+        }
+        if (st->listeners.entry)
+                listeners_fini(&st->listeners);
+        if (st->ports.claims.chain)
+                ports_all_fini(&st->ports);
+        free(st->members);
 }
 
 void mr_stack_free(struct mr_stack *st)
 {
         if (!st)
                 return;
+        if (stack_current == st)
+                stack_detach();
+        for (uint32_t i = 0; i < st->member_cnt; i++)
+                ASSERT(!atomic_load(&st->members[i].owned));    /* another thread is inside: it must leave first */
         reset_all(st);
-        if (current == st)
-                mr_stack_attach(NULL);
-        shard_fini(&st->shard);
+        free_members(st);
         for (uint32_t i = st->dev_cnt; i-- > 0;)
                 netdev_close(st->dev[i]);
-        give_nr(st->nr);
+        if (st->nr >= 0)
+                give_nr(st->nr);
         free(st);
-}
-
-struct mr_stack *mr_stack_attach(struct mr_stack *st)
-{
-        struct mr_stack *before = current;
-        current = st;
-        api_attach(st ? &st->shard.socks : NULL);
-        return before;
 }
 
 int mr_start(const struct mr_conf *conf, char *err, size_t err_len)
 {
-        if (current) {
+        if (stack_current) {
                 conf_err(err, err_len, "this thread has a stack already; call mr_stop() first");
                 return -EBUSY;
         }
         struct mr_stack *st = mr_stack_new(conf, err, err_len);
         if (!st)
                 return -errno;
-        mr_stack_attach(st);
-        return 0;
+        int rc = mr_shard_attach(st, 0);
+        if (rc < 0) {
+                conf_err(err, err_len, "this thread cannot be bound to core %u: %s; name another in cpus", conf->cpus[0],
+                         strerror(-rc));
+                mr_stack_free(st);
+        }
+        return rc;
 }
 
 void mr_stop(void)
 {
-        mr_stack_free(current);
-}
-
-/* ---- counters ---- */
-
-uint32_t mr_counter_cnt(void)
-{
-        return CNT_CNT + DROP_CNT - 1;                  /* DROP_NONE is no drop */
-}
-
-int mr_counter_get(uint32_t i, const char **name, const char **help, uint64_t *value)
-{
-        static const struct counters zero;
-        const struct counters *c = current ? &current->shard.counters : &zero;
-        bool is_drop = i >= CNT_CNT;
-        uint32_t why = i - CNT_CNT + 1;
-
-        if (i >= mr_counter_cnt())
-                return -EINVAL;
-        if (name)
-                *name = is_drop ? drop_infos[why].name : counter_infos[i].name;
-        if (help)
-                *help = is_drop ? drop_infos[why].what : counter_infos[i].help;
-        if (value)
-                *value = is_drop ? c->drop[why] : c->cnt[i];
-        return 0;
-}
-
-static void print_name(FILE *out, const char *name, bool is_drop)
-{
-        if (is_drop)
-                fputs("drop_", out);
-        for (; *name; name++)
-                fputc(tolower((unsigned char)*name), out);
-}
-
-void mr_stats_print(FILE *out, bool json)
-{
-        const char *name, *help;
-        uint64_t value;
-
-        if (json)
-                fputc('{', out);
-        for (uint32_t i = 0; mr_counter_get(i, &name, &help, &value) == 0; i++) {
-                if (json) {
-                        fputs(i ? ", \"" : "\"", out);
-                        print_name(out, name, i >= CNT_CNT);
-                        fprintf(out, "\": %" PRIu64, value);
-                } else if (value) {
-                        fprintf(out, "%14" PRIu64 "  ", value);
-                        print_name(out, name, i >= CNT_CNT);
-                        fprintf(out, " (%s)\n", help);
-                }
-        }
-        if (json)
-                fputs("}\n", out);
+        mr_stack_free(stack_current);
 }

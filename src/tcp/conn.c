@@ -71,8 +71,10 @@ int tcp_connect(struct tcp *t, const struct flow_key *want, const struct tcp_opt
         struct flow_key key = *want;
         int rc;
 
-        if (key.lport == 0 && (rc = ports_choose(&t->ports, &t->flows, &key)) < 0)
+        if (key.lport == 0 && (rc = ports_choose(&t->ports, &t->flows, &key, t->env.is_mine, t->env.arg)) < 0)
                 return rc;
+        if (want->lport && t->env.is_mine && !t->env.is_mine(t->env.arg, &key))
+                return -EADDRNOTAVAIL;                  /* the answers would come to another shard */
         uint32_t hash = flow_hash(&t->flows, &key);
         if (flow_find(&t->flows, hash, &key))
                 return -EADDRNOTAVAIL;                  /* as Linux: this very tuple is in use */

@@ -283,7 +283,7 @@ void tcp_unlisten(struct tcp *t, uint32_t listener, uint64_t now_ns)
 {
         struct tcp_listener *l = listener_at(t, listener);
 
-        ports_binding(&t->ports, l->binding)->listener = 0;
+        ports_unlisten(&t->ports, l->binding);
         for (uint32_t c; (c = tcp_accept(t, listener, 0));)
                 tcp_abort(t, c, now_ns);
         half_forget(t, listener);
@@ -299,7 +299,7 @@ void listen_forget_all(struct tcp *t)
                         if (!idx)
                                 continue;
                         struct tcp_listener *l = listener_at(t, idx);
-                        ports_binding(&t->ports, b)->listener = 0;
+                        ports_unlisten(&t->ports, b);
                         l->queue_head = l->queue_tail = l->queue_len = 0;
                 }
         half_forget(t, 0);

@@ -116,6 +116,8 @@ struct tcp_path {
 struct tcp_env {
         void (*path)(void *arg, const struct ip_addr *raddr, struct tcp_path *out);
         void  *arg;
+        /* Do the packets of this flow come to this shard?  NULL: all do. */
+        bool (*is_mine)(void *arg, const struct flow_key *key);
 };
 
 /* What the owner of a connection should know.  Bits. */
@@ -198,7 +200,8 @@ bool tcp_send_pending(const struct tcp *t);
  * @binding: the socket's own, 0 if it has none (then a port is chosen without one)
  * @opts:    may be NULL: defaults
  *
- * Return: 0 and *@conn; -EADDRINUSE tuple taken (@key->lport given); -EADDRNOTAVAIL no port; -ENOBUFS
+ * Return: 0 and *@conn; -EADDRNOTAVAIL no port, or with @key->lport given: the tuple is taken, or its
+ *         answers would come to another shard; -ENOBUFS
  */
 int tcp_connect(struct tcp *t, const struct flow_key *key, const struct tcp_opts *opts, uint32_t owner,
                 uint64_t now_ns, uint32_t *conn);

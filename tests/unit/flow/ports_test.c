@@ -177,14 +177,14 @@ TEST(ports_choice_is_hard_to_guess)
         REQUIRE(flow_table_init(&t, 10, (struct hash_key){ { 5, 6 } }, false) == 0);
         for (uint32_t i = 0; i < 256; i++) {
                 struct flow_key key = { .laddr = host(1), .raddr = host(100 + i), .rport = 80 };
-                EXPECT_EQ(ports_choose(p, &t, &key), 0);
+                EXPECT_EQ(ports_choose(p, &t, &key, NULL, NULL), 0);
                 steps_of_one += key.lport == last + 1;
                 last = key.lport;
         }
         EXPECT_LT(steps_of_one, 5);
         for (uint32_t i = 0; i < 1000; i++) {
                 struct flow_key key = { .laddr = host(1), .raddr = host(7), .rport = 80 };
-                EXPECT_EQ(ports_choose(p, &t, &key), 0);
+                EXPECT_EQ(ports_choose(p, &t, &key, NULL, NULL), 0);
                 repeats += seen[key.lport]++;
         }
         EXPECT_EQ(repeats, 0);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* sock/source.c - Which of our addresses a connection is opened from
+ *
+ * Towards one destination an address of ours has some 28,000 ports.  When they
+ * are used up the next address is tried, so a host with many can have as many
+ * connections as it likes.  Finding that none is free costs a look at all of
+ * them, so for each destination (a hash of it) it is remembered which address
+ * had one: the full ones before it are not tried again until all the others
+ * have had their turn.
+ */
+#include "sock/sock_priv.h"
+
+#include <string.h>
+
+enum { SOURCE_TRIES = 16 };             /* addresses a call looks at: its time is bounded */
+
+/* Destinations that share a place only share where to begin. */
+static uint32_t *turn_of(struct socks *ss, const struct flow_key *key)
+{
+        uint64_t hi, lo;
+        memcpy(&hi, key->raddr.octet, 8);
+        memcpy(&lo, key->raddr.octet + 8, 8);
+        uint64_t mix = (hi ^ lo ^ (uint64_t)key->rport << 48) * 0x9e3779b97f4a7c15u;
+        return &ss->source_turn[mix >> 56];
+}
+
+static bool nth(const struct socks *ss, uint32_t n, struct flow_key *key)
+{
+        return ss->env.source_nth && ss->env.source_nth(ss->env.arg, &key->raddr, n, &key->laddr) == 0;
+}
+
+int source_connect(struct socks *ss, struct sock *s, struct flow_key *key, bool any_source, uint32_t *conn)
+{
+        uint32_t bound = 0, *turn = any_source ? turn_of(ss, key) : &bound, first_turn = *turn;
+        struct ip_addr first = key->laddr;
+        struct tcp_opts opts;
+
+        sock_opts_get(ss, s, &opts);
+        for (uint32_t tries = 1;; tries++) {
+                if (*turn == 0 || !nth(ss, *turn, key)) {
+                        *turn = 0;
+                        key->laddr = first;
+                }
+                int rc = tcp_connect(ss->tcp, key, &opts, sock_idx(ss, s), sock_now(ss), conn);
+                if (rc != -EADDRNOTAVAIL || !any_source)
+                        return rc;
+                if (!nth(ss, ++*turn, key))
+                        *turn = 0;
+                if (*turn == first_turn || tries == SOURCE_TRIES)
+                        return rc;
+        }
+}
