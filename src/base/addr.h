@@ -31,10 +31,14 @@ enum { IP_V4_PREFIX_BITS = 96, IP_ADDR_TEXT_MAX = 46, IP_PREFIX_TEXT_MAX = 50, M
 
 static const struct mac_addr MAC_BROADCAST = { { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff } };
 
+/* Written as one: an address put together from pieces and read as a whole right after, as the
+ * receive path does with every packet, would wait for the store buffer each time. */
 static inline struct ip_addr ip_addr_v4(uint32_t host)
 {
-        struct ip_addr a = { .octet = { [10] = 0xff, [11] = 0xff } };
-        be32_to(&a.octet[12], host);
+        typedef uint64_t two_words __attribute__((vector_size(16)));
+        two_words w = { 0, 0xffff0000u | (uint64_t)__builtin_bswap32(host) << 32 };
+        struct ip_addr a;
+        memcpy(&a, &w, sizeof a);
         return a;
 }
 

@@ -35,6 +35,7 @@ hash_sip(const struct hash_key *key, const uint64_t *word, size_t cnt, int c, in
         uint64_t v3 = key->k[1] ^ 0x7465646279746573u;
         uint64_t last = (uint64_t)(cnt * 8) << 56;
 
+        _Pragma("GCC unroll 6")
         for (size_t i = 0; i <= cnt; i++) {
                 uint64_t m = i < cnt ? word[i] : last;
                 v3 ^= m;

@@ -70,6 +70,13 @@ void wheel_cancel(struct wheel *w, uint32_t id);
  * @now or when *@budget (node moves) is used up. */
 uint32_t wheel_expire(struct wheel *w, tick now, uint32_t *budget);
 
+/* After wheel_expire(): the record that it will probably hand out next, 0 if it cannot tell. */
+static inline uint32_t wheel_peek(const struct wheel *w)
+{
+        uint32_t level = (uint32_t)w->stage;
+        return w->stage < 0 ? 0 : w->head[level * WHEEL_SLOTS + ((w->now >> (level * WHEEL_SLOT_BITS)) & (WHEEL_SLOTS - 1))];
+}
+
 /* No node fires before this tick; @now + WHEEL_TICKS_MAX when none is armed. */
 tick wheel_next(const struct wheel *w);
 

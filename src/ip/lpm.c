@@ -50,8 +50,12 @@ static int grow(struct lpm *m)
         uint32_t slots = old.slot ? (old.mask + 1) * 2 : LPM_SLOTS_MIN;
         struct lpm_slot *fresh = calloc(slots, sizeof *fresh);
 
-        if (!fresh)
+        if (fresh && !m->hot)
+                m->hot = calloc(1u << LPM_HOT_BITS, sizeof *m->hot);
+        if (!fresh || !m->hot) {
+                free(fresh);
                 return -ENOMEM;
+        }
         m->slot = fresh;
         m->mask = slots - 1;
         m->shift = 64 - (uint32_t)__builtin_ctz(slots);
@@ -94,6 +98,7 @@ void lpm_init(struct lpm *m) { *m = (struct lpm){ 0 }; }
 void lpm_fini(struct lpm *m)
 {
         free(m->slot);
+        free(m->hot);
         lpm_init(m);
 }
 
@@ -108,6 +113,7 @@ int lpm_add(struct lpm *m, const struct ip_prefix *p, uint32_t value)
         struct lpm_key k = key_of(&p->addr, p->len);
         *slot_of(m, k) = (struct lpm_slot){ .hi = k.hi, .lo = k.lo, .value = value, .len = k.len };
         m->cnt++;
+        m->gen++;
         len_used(m, p->len);
         return 0;
 }
@@ -121,6 +127,7 @@ void lpm_set(struct lpm *m, const struct ip_prefix *p, uint32_t value)
 {
         ASSERT(value && lpm_get(m, p));
         slot_of(m, key_of(&p->addr, p->len))->value = value;
+        m->gen++;
 }
 
 /* Those behind the gap that would be found sooner in it move up, so a walk never meets a hole. */
@@ -139,10 +146,11 @@ void lpm_del(struct lpm *m, const struct ip_prefix *p)
         }
         m->slot[gap].value = 0;
         m->cnt--;
+        m->gen++;
         len_unused(m, p->len);
 }
 
-uint32_t lpm_match(const struct lpm *m, const struct ip_addr *a)
+static uint32_t match(const struct lpm *m, const struct ip_addr *a)
 {
         uint32_t len_min = ip_addr_is_v4(a) ? IP_V4_PREFIX_BITS : 0;
 
@@ -152,4 +160,10 @@ uint32_t lpm_match(const struct lpm *m, const struct ip_addr *a)
                         return value;
         }
         return 0;
+}
+
+uint32_t lpm_match_slow(const struct lpm *m, const struct ip_addr *a, struct lpm_hot *hot)
+{
+        *hot = (struct lpm_hot){ .addr = *a, .value = match(m, a), .gen = m->gen };
+        return hot->value;
 }

@@ -27,8 +27,18 @@ struct lpm_slot {
         uint32_t len;
 };
 
+/* What was asked lately: packets come in trains to and from few addresses. */
+struct lpm_hot {
+        struct ip_addr addr;
+        uint32_t       value;
+        uint32_t       gen;             /* true while it is the map's */
+};
+enum { LPM_HOT_BITS = 8 };
+
 struct lpm {
         struct lpm_slot *slot;
+        struct lpm_hot  *hot;           /* 1 << LPM_HOT_BITS of them, as long as slot */
+        uint32_t         gen;           /* one more with each change */
         uint32_t         mask;          /* slots - 1 */
         uint32_t         shift;         /* 64 - log2(slots) */
         uint32_t         cnt;
@@ -60,5 +70,17 @@ void lpm_set(struct lpm *m, const struct ip_prefix *p, uint32_t value);
 /* Take out a prefix that is there. */
 void lpm_del(struct lpm *m, const struct ip_prefix *p);
 
+/* One look-up for each length in use; the answer goes to @hot. */
+uint32_t lpm_match_slow(const struct lpm *m, const struct ip_addr *a, struct lpm_hot *hot);
+
 /* The number of the longest prefix that holds @a, or 0. */
-uint32_t lpm_match(const struct lpm *m, const struct ip_addr *a);
+static inline uint32_t lpm_match(const struct lpm *m, const struct ip_addr *a)
+{
+        uint32_t tail;
+
+        if (!m->slot)
+                return 0;
+        memcpy(&tail, a->octet + 12, 4);
+        struct lpm_hot *hot = &m->hot[tail * 0x9e3779b1u >> (32 - LPM_HOT_BITS)];
+        return hot->gen == m->gen && ip_addr_eq(&hot->addr, a) ? hot->value : lpm_match_slow(m, a, hot);
+}

@@ -53,14 +53,14 @@ static void check_recvq(const struct tcp_conn *c, const struct tcp_recvq *q)
 static void check_timer(const struct tcp *t, const struct tcp_conn *c)
 {
         tick at = c->timer.at;
-        (void)t;
+        bool owes = c->flags & TF_DELACK && !(c->flags & TF_OWED);
 
-        if (c->timer_kind == TIMER_NONE && !(c->flags & TF_DELACK))
+        if (c->timer_kind == TIMER_NONE && !owes)
                 return;
         ASSERT(wheel_node_armed(&c->timer));
         if (c->timer_kind != TIMER_NONE)
                 ASSERT(!tick_before(c->t_rexmit, at) || !tick_before(t->wheel.now, c->t_rexmit));
-        if (c->flags & TF_DELACK)
+        if (owes)
                 ASSERT(!tick_before(c->t_delack, at) || !tick_before(t->wheel.now, c->t_delack));
 }
 

@@ -180,8 +180,14 @@ void conn_fail(struct tcp *t, struct tcp_conn *c, int err, struct tcp_note *note
         conn_finish(t, c, note);
 }
 
-/* Off the output list; the list is singly linked, so a connection that ends
- * while on it is freed when its turn comes (see tcp_poll_send()). */
+void conn_reap(struct tcp *t, struct tcp_conn *c)
+{
+        if (c->flags & TF_FREE && !(c->flags & (TF_OUT | TF_OWED)))
+                slab_give(&t->conns, conn_idx(t, c));
+}
+
+/* The output list is singly linked and the ring is not searched, so a connection that ends while
+ * one of them names it is freed when its turn comes there. */
 void conn_free(struct tcp *t, struct tcp_conn *c)
 {
         conn_unlink(t, c);
@@ -191,11 +197,8 @@ void conn_free(struct tcp *t, struct tcp_conn *c)
         optset_drop(t, c->opts);
         c->opts = 0;
         c->state = TCP_CLOSED;
-        c->flags |= TF_ORPHAN;
-        if (c->flags & TF_OUT)
-                c->flags |= TF_FREE;
-        else
-                slab_give(&t->conns, conn_idx(t, c));
+        c->flags |= TF_ORPHAN | TF_FREE;
+        conn_reap(t, c);
 }
 
 void conn_pull(struct tcp *t, struct tcp_conn *c)

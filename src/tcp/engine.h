@@ -48,6 +48,7 @@ enum tcp_flag {
         TF_RST          = 1 << 10,      /* send RST and be gone */
         TF_TS           = 1 << 11,      /* timestamps agreed on (RFC 7323 3.2) */
         TF_WSCALE       = 1 << 12,      /* window scaling agreed on (RFC 7323 2.2) */
+        TF_OWED         = 1 << 13,      /* in the ring of those that owe an ACK, see timers.c */
         TF_ORPHAN       = 1 << 14,      /* close() was called: no owner will come again */
         TF_IN_ACCEPTQ   = 1 << 15,      /* waits to be accepted; nobody owns it yet */
         TF_RCV_SHUT     = 1 << 16,      /* SHUT_RD: an empty queue reads as the end of the stream */
@@ -62,7 +63,7 @@ enum tcp_flag {
         TF_WIDE         = 1 << 25,      /* IPv6: reference with FLOW_WIDE_BIT */
         TF_IN_TABLE     = 1 << 26,      /* the flow table knows it */
         TF_SYN_RETRIED  = 1 << 27,      /* our SYN or SYN-ACK went out more than once */
-        TF_FREE         = 1 << 28,      /* ended while on the output list: freed when its turn comes */
+        TF_FREE         = 1 << 28,      /* ended while on the output list or in the ring: freed when it has left both */
 };
 
 /* What t_rexmit is the deadline of. */
@@ -207,7 +208,7 @@ struct tcp_listener {
         uint64_t cookie_ns;             /* when the last SYN cookie was sent; 0: never */
 };
 
-enum { HALF_LEVELS = 8, REPLY_MAX = 1024, ANSWER_SLOTS = 256, TCP_MSS_DEFAULT = 536 /* RFC 9293 MUST-15, IPv4 */ };
+enum { HALF_LEVELS = 8, REPLY_MAX = 1024, ANSWER_SLOTS = 256, OWED_MAX = 1024, TCP_MSS_DEFAULT = 536 /* RFC 9293 MUST-15, IPv4 */ };
 
 /* Shares of the packet pool (see pkt_pool_low()): when free buffers get fewer, first nothing is
  * kept out of order, then no more is queued to send, then no more to read; but a queue that is
@@ -243,6 +244,9 @@ struct tcp {
         uint32_t          out_quota;                    /* segments the head may still send before its turn ends */
         struct tcp_fifo   half_fifo[HALF_LEVELS];       /* by retries: each level has one timeout */
         struct tcp_wait_ring wait_ring;
+        uint32_t          owed[OWED_MAX];               /* who owes an ACK and is not in the wheel for it (timers.c) */
+        uint32_t          owed_head, owed_tail;         /* run on without end: the place is modulo OWED_MAX */
+        uint32_t          owed_mark[2];                 /* the tail at the end of the last turn and of the one before */
         bool              starved;                      /* the last poll found no packet buffer */
         uint64_t          challenge_refill_ns;          /* token bucket, RFC 5961 7 */
         uint32_t          challenge_tokens;
@@ -261,6 +265,13 @@ static inline struct tcp_conn *conn_at(const struct tcp *t, uint32_t i) { return
 static inline uint32_t conn_idx(const struct tcp *t, const struct tcp_conn *c)
 {
         return (uint32_t)(c - (const struct tcp_conn *)t->conns.base);
+}
+/* Index 0 is harmless. */
+static inline void conn_prefetch(const struct tcp *t, uint32_t i)
+{
+        const uint8_t *c = (const uint8_t *)conn_at(t, i);
+        __builtin_prefetch(c);
+        __builtin_prefetch(c + 64);
 }
 static inline struct tcp_flight *flight_at(const struct tcp *t, const struct tcp_conn *c)
 {
@@ -294,6 +305,8 @@ void conn_closed(struct tcp *t, struct tcp_conn *c, struct tcp_note *note);
 /* The same, then frees it if nobody owns it. */
 void conn_finish(struct tcp *t, struct tcp_conn *c, struct tcp_note *note);
 void conn_free(struct tcp *t, struct tcp_conn *c);
+/* The record of one with TF_FREE is given back if no list names it any more. */
+void conn_reap(struct tcp *t, struct tcp_conn *c);
 /* Ends with an error for the owner. */
 void conn_fail(struct tcp *t, struct tcp_conn *c, int err, struct tcp_note *note);
 /* Onto the output list. */

@@ -195,7 +195,7 @@ static struct pkt *send_text(struct tcp *t, struct tcp_conn *c, const struct flo
                 count_add(t->counters, CNT_TCP_BYTES_SENT, (uint32_t)seq_diff(end, seq_max(f->snd_max, seg.seq)) - fin);
                 f->snd_max = end;
         }
-        if (len % c->mss)
+        if (len < c->mss ? len != 0 : len % c->mss != 0)
                 f->snd_sml = end;
         if (c->timer_kind != TIMER_RTO)
                 timers_set(t, c, TIMER_RTO, rto_ns(t, c), now_ns);      /* RFC 6298 5.1 */
@@ -243,12 +243,14 @@ static uint32_t text_len(const struct tcp *t, const struct tcp_conn *c, const st
 {
         int64_t can = usable(c, f);
         uint32_t seg = segment_max(t, c);
-        bool gso = c->flags & TF_TX_TSO && t->pool->large.used < t->pool->large.cap;
-        uint32_t most = gso ? GSO_PAYLOAD_MAX / c->mss * c->mss : seg;
-        uint32_t len = can <= 0 ? 0 : (uint32_t)u64_min(u64_min((uint64_t)can, most), avail);
+        uint32_t len = can <= 0 ? 0 : (uint32_t)u64_min((uint64_t)can, avail);
 
         *held = false;
-        uint32_t small = len % seg;
+        if (len > seg) {
+                bool gso = c->flags & TF_TX_TSO && t->pool->large.used < t->pool->large.cap;
+                len = u32_min(len, gso ? GSO_PAYLOAD_MAX / c->mss * c->mss : seg);
+        }
+        uint32_t small = len < seg ? len : len % seg;
         if (small && !small_may_go(c, f, small, len == avail))
                 len -= small;
         if (len == 0 && avail)
@@ -378,7 +380,7 @@ static void turn_ends(struct tcp *t, struct tcp_conn *c, bool more)
 {
         out_pop(t);
         if (c->flags & TF_FREE)
-                slab_give(&t->conns, conn_idx(t, c));
+                conn_reap(t, c);
         else if (more)
                 conn_pull(t, c);
 }

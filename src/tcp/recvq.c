@@ -295,6 +295,20 @@ static void after_read(struct tcp *t, struct tcp_conn *c)
         }
 }
 
+/* The usual case: one buffer is all there is, and the reader takes all of it. */
+static ssize_t recv_whole(struct tcp *t, struct tcp_conn *c, struct tcp_recvq *q, void *to)
+{
+        struct pkt *p = q->head;
+        uint32_t len = p->len;
+
+        memcpy(to, p->data, len);
+        q->head = q->tail = NULL;
+        q->len = 0;
+        pkt_give(t->pool, p);
+        after_read(t, c);
+        return len;
+}
+
 ssize_t tcp_recv(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t iov_cnt, size_t discard, bool peek,
                  uint64_t now_ns)
 {
@@ -304,6 +318,8 @@ ssize_t tcp_recv(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t i
 
         if (!q || !q->len)
                 return recv_nothing(c);
+        if (iov_cnt == 1 && iov && !peek && q->head == q->tail && q->len <= iov->iov_len)
+                return recv_whole(t, c, q, iov->iov_base);
         for (struct pkt *p = q->head; p;) {
                 uint32_t n = p->len, taken = 0;
                 while (taken < n && (iov ? i < iov_cnt : discard > done)) {

@@ -175,7 +175,7 @@ enum drop tcp_icmp_too_big(struct tcp *t, const struct flow_key *key, tcp_seq se
 /* Handle one timer that has come due.  False: no more up to now, or @budget (decremented) used up. */
 bool tcp_expire(struct tcp *t, uint64_t now_ns, uint32_t *budget, struct tcp_note *note);
 /* The engine has nothing to do by itself before this time. */
-uint64_t tcp_next_deadline(const struct tcp *t);
+uint64_t tcp_next_deadline(struct tcp *t);
 
 struct tcp_tx {
         struct ip_addr laddr, raddr;

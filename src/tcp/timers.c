@@ -9,6 +9,11 @@
  *
  * The node is armed for the earliest, and lazily: a deadline that moves away
  * leaves it alone; when it fires too early it is armed again.
+ *
+ * An ACK that is owed mostly goes out with the answer, a turn or two later.  So
+ * for two turns its connection stands in a small ring beside the wheel, and is
+ * armed only if it still owes one then: a server that answers at once never
+ * touches the wheel for it.
  */
 #include "tcp/engine.h"
 
@@ -36,7 +41,7 @@ void timers_rearm(struct tcp *t, struct tcp_conn *c)
                 at = c->t_rexmit;
                 any = true;
         }
-        if (c->flags & TF_DELACK && (!any || tick_before(c->t_delack, at))) {
+        if ((c->flags & (TF_DELACK | TF_OWED)) == TF_DELACK && (!any || tick_before(c->t_delack, at))) {
                 at = c->t_delack;
                 any = true;
         }
@@ -69,7 +74,36 @@ void timers_delack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
                 return;
         c->flags |= TF_DELACK;
         c->t_delack = deadline(now_ns, t->conf.delack_ns);
-        timers_rearm(t, c);
+        if (c->flags & TF_OWED)
+                return;
+        if (t->owed_tail - t->owed_head == OWED_MAX) {
+                timers_rearm(t, c);
+                return;
+        }
+        c->flags |= TF_OWED;
+        t->owed[t->owed_tail++ % OWED_MAX] = conn_idx(t, c);
+}
+
+/* Those up to @mark leave the ring; who still owes an ACK goes into the wheel. */
+static void owed_settle(struct tcp *t, uint32_t mark)
+{
+        for (; t->owed_head != mark; t->owed_head++) {
+                struct tcp_conn *c = conn_at(t, t->owed[t->owed_head % OWED_MAX]);
+
+                c->flags &= ~(uint32_t)TF_OWED;
+                if (c->flags & TF_FREE)
+                        conn_reap(t, c);
+                else if (c->flags & TF_DELACK)
+                        timers_rearm(t, c);
+        }
+}
+
+/* The timers of a turn are done. */
+static void owed_turn(struct tcp *t)
+{
+        owed_settle(t, t->owed_mark[1]);
+        t->owed_mark[1] = t->owed_mark[0];
+        t->owed_mark[0] = t->owed_tail;
 }
 
 void timers_wait_for_pool(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
@@ -239,14 +273,18 @@ bool tcp_expire(struct tcp *t, uint64_t now_ns, uint32_t *budget, struct tcp_not
                 return true;
         }
         uint32_t idx = wheel_expire(&t->wheel, tick_of_ns(now_ns), budget);
-        if (!idx)
+        if (!idx) {
+                owed_turn(t);
                 return false;
+        }
+        conn_prefetch(t, wheel_peek(&t->wheel));
         on_timer(t, conn_at(t, idx), now_ns, note);
         return true;
 }
 
-uint64_t tcp_next_deadline(const struct tcp *t)
+uint64_t tcp_next_deadline(struct tcp *t)
 {
+        owed_settle(t, t->owed_tail);
         tick next = wheel_next(&t->wheel);
         bool any = t->wheel.armed > 0 || t->wheel.stage >= 0;
         tick half, wait;
