@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tools/bench_bytes.c - `millrace bench bytes`: resident memory of an idle established connection */
 #include "tools/bench.h"
+#include "tools/c10m.h"
 #include "tools/herd.h"
 
 struct work {
@@ -18,12 +19,12 @@ static void measure(const void *arg, void *result)
         herd_conf(&conf, w->cnt);
         conf.log = MR_LOG_WARN;
         cmd_up(&conf);
-        herd_init(&herd, w->cnt, 64);
-        uint64_t before = herd_rss();
+        herd_init(&herd, w->cnt);
+        uint64_t before = c10m_rss();
         herd_open(&herd);
         if (herd_failed(&herd))
                 cmd_die("only %u of %u connections came about", herd.opened, w->cnt);
-        *(double *)result = (double)(herd_rss() - before) / (2.0 * w->cnt);
+        *(double *)result = (double)(c10m_rss() - before) / (2.0 * w->cnt);
 }
 
 static int run(int argc, char **argv)

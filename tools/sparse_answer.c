@@ -108,7 +108,6 @@ static void on_message(struct heard *h)
                 return;
         case SPARSE_TALK_ON:
                 s->n.answered++;
-                s->moved_ns = s->now_ns;
                 if (s->held)
                         sparse_finish(s, h->i);
                 say(h, 0, s->held ? 0 : piece_at(s, progress(h)));
@@ -134,6 +133,7 @@ static void on_text(struct heard *h, const uint8_t *text, uint32_t len)
                 say_nothing(h);
                 return;
         }
+        s->moved_ns = s->now_ns;
         s->n.octets += len;
         uint32_t wrong = sparse_wire_differ(s, h->i, h->at - len, text, len);
         s->n.wrong += wrong;

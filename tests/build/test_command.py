@@ -50,11 +50,16 @@ def run(*argv, **env):
      "device tap:mrtest9 is given twice"),
     (["httpd", "--dev", "tap:mrtest9", *ADDR, "--dev", "fault:loss=1%,tap:mrtest9", "--addr", "10.78.0.2/24"],
      "device tap:mrtest9 is given twice"),
-    (["c10m", "--conns", "-5"], "--conns -5: not a number from 1 to 50000000"),
-    (["c10m", "--dev", "tap:mrtest9", *ADDR], "device tap:mrtest9: both ends are here, so it must reflect"),
+    (["c10m", "--conns", "-5"], "--conns -5: not a number from 1 to 100000000"),
+    (["c10m", "--dev", "tap:mrtest9", *ADDR], "device tap:mrtest9: both ends are here, so it must have two"),
+    (["c10m", "--dev", "loop:"], "device loop:: both ends are here, so it must have two"),
+    (["c10m", "--ends", "server"], "--ends server: name the device that leads to the other end, --dev shm:NAME"),
+    (["c10m", "--ends", "client", "--dev", "loop:x"], "device loop:x: the other end is in another process"),
+    (["c10m", "--ends", "none"], "--ends none: give both, server or client"),
+    (["c10m", "--client", "thin"], "--client thin: give sockets or sparse"),
     (["bench", "bytes", "--dev", "fault:loss=1%,null:", *ADDR], "it must reflect; name none, or loop:"),
     (["bench", "bytes", "--conns", "10", "--dev", "loop:"], "loop: has no address"),
-    (["c10m", "--conns", "10", "--log", "warn", "--dev", "loop:", *ADDR],
+    (["bench", "bytes", "--conns", "10", "--log", "warn", "--dev", "loop:", *ADDR],
      "give loop: --addr 10.64.0.1/10 --local 10.64.0.0/10"),
     (["httpd", "--conf", "/nonexistent"], "/nonexistent: No such file"),
 ])
@@ -83,7 +88,7 @@ def test_measure_over_a_device_of_the_users(form):
     r = run("bench", "bytes", "--conns", "100", "--dev", "fault:loss=0%,loop:", "--addr", "10.64.0.1/10",
             "--local", "10.64.0.0/10", *form)
     assert r.returncode == 0, r.stderr
-    assert ('"connections": 100,' if form else "connections  bytes") in r.stdout
+    assert ('"connections": 100,' if form else "bytes  reach") in r.stdout
 
 
 @pytest.mark.parametrize("name", ["echo_blocking", "echo_epoll"])
