@@ -15,12 +15,12 @@
  *
  * A record that ends early (a new SYN) leaves an empty slot, which is free when
  * the head comes to it.  A record that begins anew (its FIN came again) moves
- * to the end.  When the ring is full it grows, up to max_wait.  When it cannot,
- * the head becomes the hand of a clock: empty slots are used again, and a
- * record that the hand passes over is the youngest from then on, which means
- * that it is looked at late.  No record ever ends before its time but one for
- * which there is no slot at all: the oldest, TCP_TW_EVICTED.  All steps are
- * O(1), and the ring is no longer than it was ever full.
+ * to the end.  When the ring is full the head becomes the hand of a clock:
+ * empty slots are used again, and a record that the hand passes over is the
+ * youngest from then on.  When few slots are empty the ring grows, up to
+ * max_wait.  Both only mean that a record is looked at late, by 2 MSL at most.
+ * None ends before its time, but the oldest when there is no slot for a new
+ * one: TCP_TW_EVICTED.  All steps are O(1), the hand's on average.
  *
  * Not kept: the offset of our timestamps, which is made of the tuple, and the
  * TTL of the socket: as in Linux the stack's default answers.
@@ -46,13 +46,6 @@ static flow_ref wait_ref(const struct tcp *t, uint32_t idx)
 
 static void head_next(struct tcp_wait_ring *r) { r->head = r->head == r->span ? 1 : r->head + 1; }
 
-static void head_leave(struct tcp_wait_ring *r)
-{
-        head_next(r);
-        if (--r->cnt == 0)
-                r->head = 1;                            /* the slots that were used last are used again */
-}
-
 /* The slot is empty from now on. */
 static void wait_forget(struct tcp *t, uint32_t idx)
 {
@@ -71,6 +64,24 @@ static void wait_end(struct tcp *t, uint32_t idx)
         wait_forget(t, idx);
 }
 
+static bool head_is_over(const struct tcp *t, tick now)
+{
+        const struct tcp_wait *w = wait_at(t, t->wait_ring.head);
+        return !(w->flags & WAIT_LIVE) || !tick_before(now, w->due);
+}
+
+/* The slot at the head is free, whatever it held. */
+static void head_leave(struct tcp *t)
+{
+        struct tcp_wait_ring *r = &t->wait_ring;
+
+        if (wait_at(t, r->head)->flags & WAIT_LIVE)
+                wait_end(t, r->head);
+        head_next(r);
+        if (--r->cnt == 0)
+                r->head = 1;                            /* the slots that were used last are used again */
+}
+
 /* More slots.  What was young is now before what was old, and thus the old is looked at late, once. */
 static bool ring_grow(struct tcp *t)
 {
@@ -83,36 +94,35 @@ static bool ring_grow(struct tcp *t)
         return true;
 }
 
-/* The ring is full: the hand looks for a slot that is empty.  Only where there are many, or records
- * would be passed over in vain and the oldest not be the one that ends. */
-static bool ring_reuse(struct tcp *t)
+/* The ring is full: the hand looks for a slot that is empty, or whose time is over.  Only where one
+ * in eight is, so that eight looks find one on average; else records would be passed over in vain,
+ * and the oldest not be the one that ends. */
+static bool ring_reuse(struct tcp *t, uint64_t now_ns)
 {
-        enum { LOOKS = 16 };
+        enum { LOOKS = 256 };                           /* where all live it is given up after a microsecond */
         struct tcp_wait_ring *r = &t->wait_ring;
 
         if (r->span - r->live < u32_max(r->span / 8, 1))
                 return false;
         for (int i = 0; i < LOOKS; i++, head_next(r))
-                if (!(wait_at(t, r->head)->flags & WAIT_LIVE)) {
-                        head_leave(r);
+                if (head_is_over(t, tick_of_ns(now_ns))) {
+                        head_leave(t);
                         return true;
                 }
         return false;
 }
 
 /* The slot behind the youngest record; 0: there are none at all. */
-static uint32_t slot_take(struct tcp *t)
+static uint32_t slot_take(struct tcp *t, uint64_t now_ns)
 {
         struct tcp_wait_ring *r = &t->wait_ring;
 
-        if (r->cnt == r->span && !ring_reuse(t) && !ring_grow(t)) {
+        if (r->cnt == r->span && !ring_reuse(t, now_ns) && !ring_grow(t)) {
                 if (r->span == 0)
                         return 0;
-                if (wait_at(t, r->head)->flags & WAIT_LIVE) {   /* the memory budget: the oldest has waited longest */
-                        count(t->counters, CNT_TCP_TW_EVICTED);
-                        wait_end(t, r->head);
-                }
-                head_leave(r);
+                if (!head_is_over(t, tick_of_ns(now_ns)))
+                        count(t->counters, CNT_TCP_TW_EVICTED); /* the memory budget: the oldest has waited longest */
+                head_leave(t);
         }
         uint32_t idx = r->head + r->cnt++;
         if (idx > r->span)
@@ -146,7 +156,7 @@ static void ack_from(struct tcp *t, const struct tcp_wait *w, const struct flow_
 
 void wait_begin(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
 {
-        uint32_t idx = slot_take(t);
+        uint32_t idx = slot_take(t, now_ns);
         if (!idx)
                 return;
 
@@ -193,7 +203,7 @@ static void wait_again(struct tcp *t, uint32_t idx, const struct flow_key *key, 
                 return;
         w.due = due;
         wait_forget(t, idx);
-        uint32_t to = slot_take(t);
+        uint32_t to = slot_take(t, now_ns);
         *wait_at(t, to) = w;
         flow_replace(&t->flows, hash, from, flow_id_set(&t->waits, FLOW_WAIT, to, key));
 }
@@ -244,14 +254,11 @@ bool wait_next(const struct tcp *t, tick *at)
 
 bool wait_expire(struct tcp *t, uint64_t now_ns)
 {
-        uint32_t idx = t->wait_ring.head;
         tick at;
 
         if (!wait_next(t, &at) || tick_before(tick_of_ns(now_ns), at))
                 return false;
-        if (wait_at(t, idx)->flags & WAIT_LIVE)
-                wait_end(t, idx);
-        head_leave(&t->wait_ring);
+        head_leave(t);
         return true;
 }
 
