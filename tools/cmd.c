@@ -11,20 +11,30 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 const char *cmd_stats = "none";
 
-static volatile sig_atomic_t stopped;
+static atomic_bool stopped;
+static struct mr_stack *stack;
 
 static void on_signal(int sig)
 {
         (void)sig;
-        stopped = 1;
+        atomic_store(&stopped, true);
+        mr_stack_wake(stack);
 }
 
-bool cmd_stopped(void) { return stopped != 0; }
+bool cmd_stopped(void) { return atomic_load_explicit(&stopped, memory_order_relaxed); }
+
+void cmd_run(void (*fn)(void *arg, uint32_t shard), void *arg)
+{
+        int rc = mr_stack_run(stack, fn, arg);
+        if (rc < 0)
+                cmd_die("the shards cannot all begin: %s; do cpus exist, and are there threads left?", strerror(-rc));
+}
 
 void cmd_die(const char *fmt, ...)
 {
@@ -243,6 +253,7 @@ void cmd_up(const struct mr_conf *conf)
                 cmd_die("--stats %s: no such form; give one of text, json, none", cmd_stats);
         if (mr_start(conf, err, sizeof err) < 0)
                 cmd_die("%s", err);
+        stack = mr_stack_current();
         sigaction(SIGINT, &act, NULL);
         sigaction(SIGTERM, &act, NULL);
         signal(SIGPIPE, SIG_IGN);

@@ -52,6 +52,9 @@ void cmd_start(const struct cmd *cmd, int argc, char **argv, const struct cmd_op
 
 bool cmd_stopped(void);
 
+/* Run @fn on every shard, all at once, until the last returns.  A shard that waits when the signal comes is woken. */
+void cmd_run(void (*fn)(void *arg, uint32_t shard), void *arg);
+
 /* For cmd_opt tables of those that call cmd_end(). */
 extern const char *cmd_stats;
 #define CMD_OPT_STATS { "stats", CMD_TEXT, &cmd_stats, 0, 0, "at the end print counters as text, json or none" }

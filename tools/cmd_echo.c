@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* tools/cmd_echo.c - `millrace echo`: sends back what it receives (RFC 862)
  *
- * One buffer serves all connections.  What the peer does not take at once is
+ * One buffer serves all connections of a shard.  What the peer does not take at once is
  * kept with the connection, which then is not read from until all of it has
  * gone: a peer that only sends can't make us hold more than one buffer for it.
  */
@@ -22,7 +22,7 @@ struct conn {
         uint8_t *kept;                  /* NULL while the peer keeps up */
 };
 
-static uint8_t buf[BUF_OCTETS];
+static _Thread_local uint8_t buf[BUF_OCTETS];
 
 static void conn_close(struct conn *c)
 {
@@ -116,25 +116,14 @@ static void accept_all(int ep, int listener)
         }
 }
 
-static int run(int argc, char **argv)
+/* One shard's part. */
+static void serve(void *arg, uint32_t shard)
 {
-        static struct mr_conf conf;
-        uint64_t port = 7;
-        const struct cmd_opt opts[] = {
-                { "port", CMD_NUMBER, &port, 1, 65535, "the port to listen on" },
-                CMD_OPT_STATS,
-                { 0 },
-        };
-        struct epoll_event events[EVENTS_MAX];
+        struct epoll_event events[EVENTS_MAX], ev = { .events = EPOLLIN, .data.ptr = NULL };
+        int listener = *(int *)arg, ep = mr_epoll_create1(0);
 
-        cmd_start(&cmd_echo, argc, argv, opts, &conf);
-        int listener = cmd_listen((uint16_t)port);
-        int ep = mr_epoll_create1(0);
-        struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
         if (ep < 0 || mr_epoll_ctl(ep, EPOLL_CTL_ADD, listener, &ev) < 0)
                 cmd_die("no epoll: %s", strerror(errno));
-        fprintf(stderr, "millrace: echo on port %u\n", (unsigned)port);
-
         while (!cmd_stopped()) {
                 int cnt = mr_epoll_wait(ep, events, EVENTS_MAX, 1000);
                 if (cnt < 0 && errno != EINTR)
@@ -146,6 +135,22 @@ static int run(int argc, char **argv)
                                 accept_all(ep, listener);
                 }
         }
+}
+
+static int run(int argc, char **argv)
+{
+        static struct mr_conf conf;
+        uint64_t port = 7;
+        const struct cmd_opt opts[] = {
+                { "port", CMD_NUMBER, &port, 1, 65535, "the port to listen on" },
+                CMD_OPT_STATS,
+                { 0 },
+        };
+
+        cmd_start(&cmd_echo, argc, argv, opts, &conf);
+        int listener = cmd_listen((uint16_t)port);
+        fprintf(stderr, "millrace: echo on port %u\n", (unsigned)port);
+        cmd_run(serve, &listener);
         return cmd_end();
 }
 

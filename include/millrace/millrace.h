@@ -78,6 +78,12 @@ enum mr_offload {
         MR_OFFLOAD_NONE,
 };
 
+enum mr_huge {
+        MR_HUGE_AUTO,                   /* where they pay: few connections cost little, many are fast */
+        MR_HUGE_YES,                    /* from the first octet on; those that the operator reserved first */
+        MR_HUGE_NO,
+};
+
 enum mr_log { MR_LOG_ERROR, MR_LOG_WARN, MR_LOG_INFO, MR_LOG_DEBUG };
 
 /**
@@ -106,7 +112,7 @@ struct mr_conf {
         uint64_t mem_packets;           /* octets for packet buffers: what is queued to send, received and unread */
         uint32_t pkts_small;            /* buffers of 2 KB; derived from mem_packets */
         uint32_t pkts_large;            /* buffers of 68 KB, for segmentation offload and jumbo frames; derived */
-        bool     huge_pages;            /* ask for 2 MB pages: faster at millions of connections, coarser in use */
+        enum mr_huge huge_pages;        /* pages of 2 MB: faster at millions of connections, coarser in use */
 
         /* TCP: how the stack behaves */
         uint64_t tcp_time_wait_ns;      /* TIME-WAIT lasts so long (RFC 9293 3.4.2: 2 MSL) */
@@ -241,6 +247,9 @@ MR_API void mr_stack_free(struct mr_stack *stack);
  * A shard works while its thread is in a call, as ever.  On a device with one
  * queue the shard that reads it works for all: it must not stay away for long.
  */
+
+/* The stack of the calling thread; NULL: it has none. */
+MR_API struct mr_stack *mr_stack_current(void);
 
 MR_API uint32_t mr_stack_shards(const struct mr_stack *stack);
 

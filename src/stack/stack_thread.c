@@ -86,6 +86,8 @@ struct mr_stack *mr_stack_attach(struct mr_stack *st)
         return before;
 }
 
+struct mr_stack *mr_stack_current(void) { return stack_current; }
+
 uint32_t mr_stack_shards(const struct mr_stack *st) { return st->member_cnt; }
 
 void mr_stack_wake(struct mr_stack *st)

@@ -35,14 +35,14 @@ enum {
 
 static void line_add(struct http_conn *c)
 {
-        c->in_line_s = http.now_s;
+        c->in_line_s = http->now_s;
         c->newer = NULL;
-        c->older = http.newest;
-        if (http.newest)
-                http.newest->newer = c;
+        c->older = http->newest;
+        if (http->newest)
+                http->newest->newer = c;
         else
-                http.oldest = c;
-        http.newest = c;
+                http->oldest = c;
+        http->newest = c;
 }
 
 static void line_remove(struct http_conn *c)
@@ -50,11 +50,11 @@ static void line_remove(struct http_conn *c)
         if (c->older)
                 c->older->newer = c->newer;
         else
-                http.oldest = c->newer;
+                http->oldest = c->newer;
         if (c->newer)
                 c->newer->older = c->older;
         else
-                http.newest = c->older;
+                http->newest = c->older;
 }
 
 /* ---- beginning and end ---- */
@@ -62,8 +62,8 @@ static void line_remove(struct http_conn *c)
 static void resp_free(struct http_resp *r)
 {
         http_page_put(r->page);
-        r->next = http.free_resps;
-        http.free_resps = r;
+        r->next = http->free_resps;
+        http->free_resps = r;
 }
 
 static void conn_close(struct http_conn *c)
@@ -76,36 +76,36 @@ static void conn_close(struct http_conn *c)
                 resp_free(r);
         }
         line_remove(c);
-        c->newer = http.free_conns;
-        http.free_conns = c;
-        http.conns_now--;
+        c->newer = http->free_conns;
+        http->free_conns = c;
+        http->conns_now--;
 }
 
 static struct http_conn *conn_new(int fd)
 {
-        struct http_conn *c = http.free_conns;
+        struct http_conn *c = http->free_conns;
 
         if (c)
-                http.free_conns = c->newer;
+                http->free_conns = c->newer;
         else
                 c = malloc(sizeof *c);
         if (!c)
                 return NULL;
         memset(c, 0, sizeof *c);
         c->fd = fd;
-        c->active_s = http.now_s;
+        c->active_s = http->now_s;
         http_parser_init(&c->parser, HTTP_REQUEST);
         c->parser.data = c;
         line_add(c);
-        http.conns++;
-        http.conns_now++;
+        http->conns++;
+        http->conns_now++;
         return c;
 }
 
 void http_conn_accept(void)
 {
         for (int i = 0; i < ACCEPTS; i++) {
-                int fd = mr_accept4(http.listener, NULL, NULL, SOCK_NONBLOCK);
+                int fd = mr_accept4(http->listener, NULL, NULL, SOCK_NONBLOCK);
                 if (fd < 0)
                         return;
                 struct http_conn *c = conn_new(fd);
@@ -114,18 +114,18 @@ void http_conn_accept(void)
                         return;
                 }
                 struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
-                if (mr_epoll_ctl(http.ep, EPOLL_CTL_ADD, fd, &ev) < 0)
+                if (mr_epoll_ctl(http->ep, EPOLL_CTL_ADD, fd, &ev) < 0)
                         conn_close(c);
         }
 }
 
 void http_conn_expire(void)
 {
-        for (int i = 0; i < LOOKS && http.idle_timeout_s > 0; i++) {
-                struct http_conn *c = http.oldest;
-                if (!c || http.now_s - c->in_line_s < http.idle_timeout_s)
+        for (int i = 0; i < LOOKS && http->idle_timeout_s > 0; i++) {
+                struct http_conn *c = http->oldest;
+                if (!c || http->now_s - c->in_line_s < http->idle_timeout_s)
                         return;
-                if (http.now_s - c->active_s >= http.idle_timeout_s) {
+                if (http->now_s - c->active_s >= http->idle_timeout_s) {
                         conn_close(c);
                 } else {
                         line_remove(c);
@@ -138,10 +138,10 @@ void http_conn_expire(void)
 
 static bool queue(struct http_conn *c, struct http_page *page, bool has_body, enum http_fate fate)
 {
-        struct http_resp *r = http.free_resps;
+        struct http_resp *r = http->free_resps;
 
         if (r)
-                http.free_resps = r->next;
+                http->free_resps = r->next;
         else
                 r = malloc(sizeof *r);
         if (!r || !page) {
@@ -205,11 +205,11 @@ static int64_t gather(struct http_conn *c, struct iovec *iov, int *cnt)
                         sum += body_left;
                         continue;
                 }
-                size_t piece = body_left < sizeof http.chunk ? body_left : sizeof http.chunk;
-                ssize_t n = pread(page->fd, http.chunk, piece, (off_t)(page->body_from + body_at));
+                size_t piece = body_left < sizeof http->chunk ? body_left : sizeof http->chunk;
+                ssize_t n = pread(page->fd, http->chunk, piece, (off_t)(page->body_from + body_at));
                 if (n <= 0)
                         return -1;
-                iov_add(iov, cnt, http.chunk, (uint64_t)n);
+                iov_add(iov, cnt, http->chunk, (uint64_t)n);
                 return (int64_t)(sum + (uint64_t)n);
         }
         return (int64_t)sum;
@@ -266,7 +266,7 @@ static bool watch(struct http_conn *c, bool writing)
         if (c->writing == writing)
                 return true;
         c->writing = writing;
-        return mr_epoll_ctl(http.ep, EPOLL_CTL_MOD, c->fd, &ev) == 0;
+        return mr_epoll_ctl(http->ep, EPOLL_CTL_MOD, c->fd, &ev) == 0;
 }
 
 /* All is sent and no further request is read.  A peer that still sends would make our
@@ -281,7 +281,7 @@ static bool begin_linger(struct http_conn *c)
 
 static bool linger(struct http_conn *c)
 {
-        ssize_t n = mr_recv(c->fd, http.in, sizeof http.in, 0);
+        ssize_t n = mr_recv(c->fd, http->in, sizeof http->in, 0);
 
         if (n <= 0)
                 return n < 0 && errno == EAGAIN;
@@ -291,7 +291,7 @@ static bool linger(struct http_conn *c)
 
 static void feed(struct http_conn *c, size_t len)
 {
-        http_parser_execute(&c->parser, &http_request_settings, (const char *)http.in, len);
+        http_parser_execute(&c->parser, &http_request_settings, (const char *)http->in, len);
         enum http_errno err = HTTP_PARSER_ERRNO(&c->parser);
         if (err != HPE_OK && err != HPE_PAUSED && !c->ending)
                 http_request_failed(c);
@@ -313,7 +313,7 @@ static bool settle(struct http_conn *c)
 static bool readable(struct http_conn *c)
 {
         size_t max = c->req && c->req->upload ? HTTP_UPLOAD_OCTETS : HTTP_READ_OCTETS;
-        ssize_t n = mr_recv(c->fd, http.in, max, 0);
+        ssize_t n = mr_recv(c->fd, http->in, max, 0);
 
         if (n < 0)
                 return errno == EAGAIN;
@@ -328,7 +328,7 @@ void http_conn_event(struct http_conn *c, uint32_t events)
 {
         bool alive;
 
-        c->active_s = http.now_s;
+        c->active_s = http->now_s;
         if (events & EPOLLERR)
                 alive = false;
         else if (c->lingering)

@@ -32,6 +32,7 @@ enum {
         HTTP_CACHED_FILE    = 262144,           /* files up to this are kept in memory */
         HTTP_CACHE_OCTETS   = 64 << 20,
         HTTP_CACHE_FILES    = 4096,
+        HTTP_STATUS_MAX     = 600,
 };
 
 /* ---- page.c ---- */
@@ -136,6 +137,7 @@ struct http_conn {
         uint32_t          lingered;     /* octets thrown away */
 };
 
+/* One shard's: each has connections, pages and a cache of its own. */
 struct http_server {
         int                ep, listener;
         uint32_t           now_s;
@@ -147,10 +149,12 @@ struct http_server {
         struct http_conn  *free_conns;
         struct http_conn  *oldest, *newest;             /* by in_line_s, see conn.c */
         uint64_t           conns, requests, conns_now;
+        struct http_page  *status_pages[HTTP_STATUS_MAX];       /* made when they are needed */
+        struct http_page  *welcome;
         uint8_t            in[HTTP_UPLOAD_OCTETS];
         uint8_t            chunk[HTTP_FILE_CHUNK];
 };
-extern struct http_server http;
+extern _Thread_local struct http_server *http;
 
 /* http_parser's callbacks; parser->data is the struct http_conn. */
 extern const http_parser_settings http_request_settings;

@@ -103,7 +103,7 @@ void http_page_put(struct http_page *page)
 
 struct http_page *http_page_of_status(int status)
 {
-        static struct http_page *pages[600];
+        struct http_page **pages = http->status_pages;
         char body[64];
 
         if (!pages[status]) {
@@ -119,7 +119,6 @@ struct http_page *http_page_of_status(int status)
 
 struct http_page *http_page_welcome(void)
 {
-        static struct http_page *page;
         static const char html[] =
                 "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Millrace</title>\n"
                 "<style>body{font:18px/1.5 sans-serif;max-width:36em;margin:4em auto;padding:0 1em}</style>\n"
@@ -128,7 +127,7 @@ struct http_page *http_page_welcome(void)
                 "On the server's side no socket of the kernel had a part in it.\n"
                 "<p>To serve files, start the server with <code>--root DIR</code>.\n</html>\n";
 
-        if (!page)
-                page = http_page_new(200, "text/html; charset=utf-8", "", html, sizeof html - 1, false);
-        return page ? http_page_get(page) : NULL;
+        if (!http->welcome)
+                http->welcome = http_page_new(200, "text/html; charset=utf-8", "", html, sizeof html - 1, false);
+        return http->welcome ? http_page_get(http->welcome) : NULL;
 }

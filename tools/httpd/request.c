@@ -23,8 +23,8 @@ void http_request_free(struct http_conn *c)
                 return;
         http_upload_free(req->upload);
         http_page_put(req->answer);
-        req->next_free = http.free_reqs;
-        http.free_reqs = req;
+        req->next_free = http->free_reqs;
+        http->free_reqs = req;
         c->req = NULL;
 }
 
@@ -47,10 +47,10 @@ static int refuse(http_parser *p, int status)
 static int on_begin(http_parser *p)
 {
         struct http_conn *c = conn_of(p);
-        struct http_req *req = http.free_reqs;
+        struct http_req *req = http->free_reqs;
 
         if (req)
-                http.free_reqs = req->next_free;
+                http->free_reqs = req->next_free;
         else
                 req = malloc(sizeof *req);
         if (!req)
@@ -228,8 +228,8 @@ static struct http_page *find_page(const struct http_req *req, bool is_get)
 
         if (!target_path(req, path))
                 return http_page_of_status(400);
-        if (http.files)
-                page = http_files_get(http.files, path, req->target, http.now_s, &type);
+        if (http->files)
+                page = http_files_get(http->files, path, req->target, http->now_s, &type);
         else if (strcmp(path, "/") == 0 || strcmp(path, "/index.html") == 0)
                 page = http_page_welcome();
         else
@@ -248,7 +248,7 @@ static int begin_upload(http_parser *p, struct http_req *req)
 {
         struct http_conn *c = conn_of(p);
 
-        if (p->content_length != UINT64_MAX && p->content_length > http.upload_max)
+        if (p->content_length != UINT64_MAX && p->content_length > http->upload_max)
                 return refuse(p, 413);
         req->upload = http_upload_new();
         if (!req->upload)
@@ -289,7 +289,7 @@ static int on_body(http_parser *p, const char *at, size_t len)
         struct http_req *req = conn_of(p)->req;
 
         req->body_len += len;
-        if (req->body_len > (req->upload ? http.upload_max : HTTP_IGNORED_BODY))
+        if (req->body_len > (req->upload ? http->upload_max : HTTP_IGNORED_BODY))
                 return refuse(p, 413);
         if (req->upload)
                 http_upload_add(req->upload, at, len);
@@ -306,7 +306,7 @@ static int on_end(http_parser *p)
         req->answer = NULL;
         http_conn_answer(c, page, p->method != HTTP_HEAD, keep);
         http_request_free(c);
-        http.requests++;
+        http->requests++;
         if (c->ending)
                 http_parser_pause(p, 1);
         return 0;
