@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,8 +48,8 @@ uint32_t bench_list(const char *option, const char *text, uint64_t out[BENCH_LIS
                 char *end;
                 uint64_t n = list_item(at, &end);
                 if (cnt == BENCH_LIST_MAX || n == 0 || n > max || (*end && *end != ','))
-                        cmd_die("--%s %s: give up to %d numbers from 1 to %llu, like 1,1k,10M", option, text, BENCH_LIST_MAX,
-                                (unsigned long long)max);
+                        cmd_die("--%s %s: give up to %d numbers from 1 to %llu, like 1,1k,10M", option, text,
+                                BENCH_LIST_MAX, (unsigned long long)max);
                 out[cnt++] = n;
                 if (!*end)
                         return cnt;
@@ -157,6 +159,7 @@ bool bench_apart(void (*work)(const void *arg, void *result), const void *arg, v
         if (pid < 0)
                 cmd_die("no process: %s", strerror(errno));
         if (pid == 0) {
+                prctl(PR_SET_PDEATHSIG, SIGTERM);
                 close(fds[0]);
                 work(arg, result);
                 fflush(NULL);

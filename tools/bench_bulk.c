@@ -63,21 +63,28 @@ static void server(struct bench_duo *d)
         out[CYCLES] = bench_busy_cycles(&busy);
         out[BUSY] = bench_busy_share(&busy);
         out[CORE] = bench_busy_core(&busy);
-        bench_duo_down(d);
 }
 
 /* ---- the client ---- */
 
-static void write_for(const struct bench_duo *d, int ep, const int *fds, double seconds)
+struct writer {
+        const struct bench_duo *d;
+        int                    *fd;
+        int                     ep;
+};
+
+static void write_for(void *arg, double seconds)
 {
         static const uint8_t data[WRITE_OCTETS];
         struct epoll_event evs[EVENTS_MAX];
+        const struct writer *w = arg;
         double until_s = bench_now_s() + seconds;
 
-        while (bench_now_s() < until_s) {
-                int cnt = d->net->epoll_wait(ep, evs, EVENTS_MAX, 0);
+        while (bench_goes_on(w->d, until_s)) {
+                int cnt = w->d->net->epoll_wait(w->ep, evs, EVENTS_MAX, 0);
                 for (int i = 0; i < cnt; i++) {
-                        if (d->net->send(fds[evs[i].data.u64], data, sizeof data, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
+                        int fd = w->fd[evs[i].data.u64];
+                        if (w->d->net->send(fd, data, sizeof data, MSG_NOSIGNAL) < 0 && errno != EAGAIN)
                                 cmd_die("a connection has ended");
                 }
         }
@@ -87,15 +94,11 @@ static void client(struct bench_duo *d)
 {
         bench_duo_up(d, false);
         bench_phase_wait(d, PHASE_LISTENING);
-        int ep = d->net->epoll_create1(0);
-        int *fds = bench_connect_all(d, ep);
-        for (uint32_t n = 0; n < d->conns; n++)
-                bench_watch(d->net, ep, EPOLL_CTL_MOD, fds[n], EPOLLOUT, n);
-        write_for(d, ep, fds, d->seconds / 4);
-        bench_phase_set(d, PHASE_MEASURE);
-        write_for(d, ep, fds, d->seconds);
-        bench_phase_set(d, PHASE_DONE);
-        bench_duo_down(d);
+        struct writer w = { .d = d, .ep = d->net->epoll_create1(0) };
+        w.fd = bench_connect_all(d, w.ep);
+        for (uint32_t n = 0; n < d->conns && !bench_given_up(d); n++)
+                bench_watch(d->net, w.ep, EPOLL_CTL_MOD, w.fd[n], EPOLLOUT, n);
+        bench_measure(d, write_for, &w);
 }
 
 /* ---- the figure ---- */
@@ -127,13 +130,13 @@ static bool row(struct bench_duo *d, const struct kind *k, bool vs_kernel)
         bench_row();
         bench_num("flows", d->conns, 0);
         bench_text("frames", k->frames);
-        bench_num("Gbit/s", ours[GBITS], 1);
+        bench_num("Gbit/s", ours[GBITS], 2);
         bench_num("reach", d->conns == 1 ? k->reach : NAN, 0);
         bench_num("then", d->conns == 1 ? k->then : NAN, 0);
         bench_num("cycles/KB", ours[CYCLES_PER_KB], 0);
         bench_num("server busy %", ours[BUSY_PERCENT], 0);
         bench_num("of its core %", ours[CORE_PERCENT], 0);
-        bench_num("kernel Gbit/s", kernel[GBITS], 1);
+        bench_num("kernel Gbit/s", kernel[GBITS], 2);
         bench_num("ratio", ours[GBITS] / kernel[GBITS], 2);
         return true;
 }
@@ -154,7 +157,7 @@ static int run(int argc, char **argv)
         const struct cmd_opt opts[] = {
                 { "flows", CMD_TEXT, &flows_text, 0, 0, "connections that carry data at once, a list" },
                 { "over", CMD_TEXT, &over_text, 0, 0, "two threads joined by loop, or two processes by shm" },
-                { "vs-kernel", CMD_FLAG, &vs_kernel, 0, 0, "do the same over the kernel's loopback (64 KB frames), in turns" },
+                { "vs-kernel", CMD_FLAG, &vs_kernel, 0, 0, "do the same over the kernel's sockets, in turns" },
                 BENCH_OPTS(bo),
                 { 0 },
         };

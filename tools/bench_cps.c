@@ -66,13 +66,14 @@ static void step(struct visitors *v, uint32_t n, uint32_t events)
         }
 }
 
-static void visit_for(struct visitors *v, double seconds)
+static void visit_for(void *arg, double seconds)
 {
         enum { LOOK_EVERY = 64 };
         struct epoll_event evs[EVENTS_MAX];
+        struct visitors *v = arg;
         double until_s = bench_now_s() + seconds;
 
-        for (uint32_t i = 0; i % LOOK_EVERY || bench_now_s() < until_s; i++) {
+        for (uint32_t i = 0; i % LOOK_EVERY || bench_goes_on(v->d, until_s); i++) {
                 int cnt = v->d->net->epoll_wait(v->ep, evs, EVENTS_MAX, 0);
                 for (int k = 0; k < cnt; k++)
                         step(v, (uint32_t)evs[k].data.u64, evs[k].events);
@@ -88,11 +89,7 @@ static void client(struct bench_duo *d)
         v.ep = d->net->epoll_create1(0);
         for (uint32_t n = 0; n < d->conns; n++)
                 begin(&v, n);
-        visit_for(&v, d->seconds / 4);
-        bench_phase_set(d, PHASE_MEASURE);
-        visit_for(&v, d->seconds);
-        bench_phase_set(d, PHASE_DONE);
-        bench_duo_down(d);
+        bench_measure(d, visit_for, &v);
 }
 
 /* ---- the figure ---- */
@@ -119,7 +116,7 @@ static int run(int argc, char **argv)
         bool vs_kernel = false;
         const struct cmd_opt opts[] = {
                 { "window", CMD_NUMBER, &window, 1, 10000, "connections in their lives at once" },
-                { "client", CMD_TEXT, &client_text, 0, 0, "sparse: keeps nothing of its connections; sockets: as the server" },
+                { "client", CMD_TEXT, &client_text, 0, 0, "sparse (keeps nothing of connections) or sockets" },
                 { "over", CMD_TEXT, &over_text, 0, 0, "two threads joined by loop, or two processes by shm" },
                 { "vs-kernel", CMD_FLAG, &vs_kernel, 0, 0, "do the same over the kernel's sockets, in turns" },
                 BENCH_OPTS(bo),
@@ -132,11 +129,13 @@ static int run(int argc, char **argv)
         bench_no_device(&conf);
         struct bench_duo d = {
                 .conf = &conf, .over = bench_over(over_text), .conns = (uint32_t)window,
-                .window = (uint32_t)window, .seconds = bo.seconds, .sparse = bench_client_is_sparse(client_text),
+                .window = (uint32_t)window, .seconds = bo.seconds,
+                .sparse = bench_client_is_sparse(client_text),
         };
         if (!bench_rounds(&d, vs_kernel, measure, ours, kernel))
                 return 1;
-        bench_table_begin("cps", "connections a second: connect, 64 octets, 64 octets back, close; the server on one core",
+        bench_table_begin("cps",
+                          "connections a second: connect, 64 octets, 64 octets back, close; the server on one core",
                           bo.json);
         bench_row();
         bench_num("window", (double)window, 0);

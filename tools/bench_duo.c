@@ -38,13 +38,27 @@ void bench_no_device(const struct mr_conf *conf)
 
 void bench_phase_set(struct bench_duo *d, enum bench_phase phase)
 {
-        atomic_store_explicit(&d->shared->phase, phase, memory_order_release);
+        uint32_t before = bench_phase(d);
+        while (before < phase && !atomic_compare_exchange_weak(&d->shared->phase, &before, phase))
+                continue;
 }
 
 void bench_phase_wait(struct bench_duo *d, enum bench_phase phase)
 {
         while (bench_phase(d) < phase)
                 sched_yield();
+}
+
+bool bench_measure(struct bench_duo *d, void (*work)(void *arg, double seconds), void *arg)
+{
+        if (!bench_given_up(d))
+                work(arg, d->seconds / 4);
+        bench_phase_set(d, PHASE_MEASURE);
+        if (!bench_given_up(d))
+                work(arg, d->seconds);
+        bool whole = !bench_given_up(d);
+        bench_phase_set(d, PHASE_DONE);
+        return whole;
 }
 
 /* ---- the stack of an end ---- */
@@ -102,7 +116,7 @@ void bench_duo_up(struct bench_duo *d, bool server)
 }
 
 /* The process ends soon: only a wire of shared memory has to be taken down. */
-void bench_duo_down(struct bench_duo *d)
+static void down(struct bench_duo *d)
 {
         if (d->over == BENCH_SHM)
                 mr_stack_free(mr_stack_attach(NULL));
@@ -121,19 +135,22 @@ static void *client_main(void *arg)
 
         bench_pin(1);
         c->run(c->duo);
+        down(c->duo);
         return NULL;
 }
 
-static struct bench_shared *fork_shared;
+static struct bench_shared *run_shared;
 
 /* An end that gives up must not leave the other one spinning. */
-static void let_go(void) { atomic_store(&fork_shared->phase, PHASE_DONE); }
+static void let_go(void) { atomic_store(&run_shared->phase, PHASE_DONE); }
+
+/* Both ends come to their end, so that no shared memory is left behind. */
+static void on_signal(int sig) { let_go(); }
 
 static pid_t client_fork(struct client *c)
 {
         pid_t parent = getpid();
 
-        fork_shared = c->duo->shared;
         pid_t pid = fork();
         if (pid < 0)
                 cmd_die("no process: %s", strerror(errno));
@@ -161,7 +178,10 @@ void bench_duo_run(struct bench_duo *d, bench_end_fn server, bench_end_fn client
         if (d->shared == MAP_FAILED)
                 cmd_die("no memory");
         snprintf(d->device, sizeof d->device, "%s:bench-%d", d->over == BENCH_SHM ? "shm" : "loop", (int)getpid());
+        run_shared = d->shared;
         signal(SIGPIPE, SIG_IGN);
+        signal(SIGINT, on_signal);
+        signal(SIGTERM, on_signal);
         bench_cores();
         if (d->over == BENCH_SHM)
                 pid = client_fork(&c);
@@ -169,9 +189,12 @@ void bench_duo_run(struct bench_duo *d, bench_end_fn server, bench_end_fn client
                 cmd_die("no thread: %s", strerror(rc));
         bench_pin(0);
         server(d);
-        if (d->over != BENCH_SHM)
+        if (d->over == BENCH_SHM)
+                waitpid(pid, &status, 0);
+        else
                 pthread_join(thread, NULL);
-        else if (waitpid(pid, &status, 0) == pid && status != 0)
+        down(d);
+        if (status != 0)                        /* it has said why */
                 exit(1);
 }
 

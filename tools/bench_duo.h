@@ -71,19 +71,35 @@ struct bench_duo {
 
 typedef void (*bench_end_fn)(struct bench_duo *d);
 
-/* Run both ends, the server in this thread and bound to the first core.  The stack of each is started and
- * attached by bench_duo_up(), which an end that speaks to the device itself leaves out. */
+/* Run both ends, the server in this thread and bound to the first core.  The client ends first. */
 void bench_duo_run(struct bench_duo *d, bench_end_fn server, bench_end_fn client);
+/* Start the stack of this end and attach it, unless it is the kernel's.  An end that speaks to the
+ * device itself leaves this out. */
 void bench_duo_up(struct bench_duo *d, bool server);
-void bench_duo_down(struct bench_duo *d);
 
 static inline uint32_t bench_phase(const struct bench_duo *d)
 {
         return atomic_load_explicit(&d->shared->phase, memory_order_acquire);
 }
+/* Phases only go forward: this does nothing after DONE. */
 void bench_phase_set(struct bench_duo *d, enum bench_phase phase);
-/* Spin until the other end has come to @phase. */
+/**
+ * bench_measure() - What a client does once its connections stand
+ * @work: goes on for so many seconds, as long as bench_goes_on()
+ *
+ * Works for a while to warm up, then between MEASURE and DONE.
+ * Return: false: given up before the end
+ */
+bool bench_measure(struct bench_duo *d, void (*work)(void *arg, double seconds), void *arg);
+static inline bool bench_goes_on(const struct bench_duo *d, double until_s)
+{
+        return bench_now_s() < until_s && bench_phase(d) != PHASE_DONE;
+}
+
+/* Spin until the other end has come to @phase, or beyond. */
 void bench_phase_wait(struct bench_duo *d, enum bench_phase phase);
+/* DONE before it was our turn to say so: the other end has given up, or a signal came. */
+static inline bool bench_given_up(const struct bench_duo *d) { return bench_phase(d) == PHASE_DONE; }
 
 /* Can the kernel hold so many connections, both ends, for this process?  Raises the limit as far as it may. */
 bool bench_kernel_holds(uint64_t conns);
@@ -115,7 +131,8 @@ int bench_listen(const struct bench_net *net, int *ep);
 uint32_t bench_accept(const struct bench_net *net, int listener, int ep);
 /* Begin to connect connection @n; ends the program where that is refused. */
 int bench_connect(const struct bench_duo *d, uint32_t n);
-/* Connect d->conns, some at a time, and register each for EPOLLIN with its number as event data. */
+/* Connect d->conns, some at a time, and register each for EPOLLIN with its number as event data.
+ * Fewer when bench_given_up(); the rest is -1 then. */
 int *bench_connect_all(const struct bench_duo *d, int ep);
 void bench_watch(const struct bench_net *net, int ep, int op, int fd, uint32_t events, uint64_t data);
 

@@ -66,5 +66,4 @@ void bench_echo_server(struct bench_duo *d)
                         bench_busy_turn(&busy, cnt);
         }
         report(d->shared->server, &e, &busy);
-        bench_duo_down(d);
 }

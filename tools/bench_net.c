@@ -32,7 +32,7 @@ const struct bench_net bench_net_millrace = {
 /* libc declares these with a union in the place of struct sockaddr. */
 static int kernel_bind(int fd, const struct sockaddr *sa, socklen_t len) { return bind(fd, sa, len); }
 static int kernel_connect(int fd, const struct sockaddr *sa, socklen_t len) { return connect(fd, sa, len); }
-static int kernel_accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags) { return accept4(fd, sa, len, flags); }
+static int kernel_accept4(int fd, struct sockaddr *sa, socklen_t *len, int fl) { return accept4(fd, sa, len, fl); }
 
 const struct bench_net bench_net_kernel = {
         socket, kernel_bind, listen, kernel_accept4, kernel_connect, setsockopt, send, recv, close,
@@ -113,7 +113,8 @@ int *bench_connect_all(const struct bench_duo *d, int ep)
 
         if (!fds)
                 cmd_die("no memory for the list of %u connections", d->conns);
-        while (done < d->conns) {
+        memset(fds, 0xff, d->conns * sizeof *fds);
+        while (done < d->conns && !bench_given_up(d)) {
                 for (; next < d->conns && next - done < WINDOW; next++) {
                         fds[next] = bench_connect(d, next);
                         bench_watch(d->net, ep, EPOLL_CTL_ADD, fds[next], EPOLLOUT, next);

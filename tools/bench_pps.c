@@ -64,13 +64,14 @@ static void take_answer(struct crowd *c, uint32_t n)
         ask_next(c, n);
 }
 
-static void talk_for(struct crowd *c, double seconds)
+static void talk_for(void *arg, double seconds)
 {
         enum { LOOK_EVERY = 64 };
         struct epoll_event evs[EVENTS_MAX];
+        struct crowd *c = arg;
         double until_s = bench_now_s() + seconds;
 
-        for (uint32_t i = 0; i % LOOK_EVERY || bench_now_s() < until_s; i++) {
+        for (uint32_t i = 0; i % LOOK_EVERY || bench_goes_on(c->d, until_s); i++) {
                 int cnt = c->d->net->epoll_wait(c->ep, evs, EVENTS_MAX, 0);
                 for (int k = 0; k < cnt; k++)
                         take_answer(c, (uint32_t)evs[k].data.u64);
@@ -86,14 +87,9 @@ static void client(struct bench_duo *d)
         c.ep = d->net->epoll_create1(0);
         c.fd = bench_connect_all(d, c.ep);
         rnd_seed(&c.rnd, 1);
-        for (uint32_t i = 0; i < d->window && i < d->conns; i++)
+        for (uint32_t i = 0; i < d->window && i < d->conns && !bench_given_up(d); i++)
                 ask(&c, i);
-        talk_for(&c, d->seconds / 4);
-
-        bench_phase_set(d, PHASE_MEASURE);
-        talk_for(&c, d->seconds);
-        bench_phase_set(d, PHASE_DONE);
-        bench_duo_down(d);
+        bench_measure(d, talk_for, &c);
 }
 
 /* ---- the figure ---- */
@@ -142,8 +138,8 @@ static int run(int argc, char **argv)
         bool vs_kernel = false;
         const struct cmd_opt opts[] = {
                 { "conns", CMD_TEXT, &conns_text, 0, 0, "connections, a list" },
-                { "window", CMD_NUMBER, &window, 1, 1000000, "most messages under way at once, of connections chosen at random" },
-                { "client", CMD_TEXT, &client_text, 0, 0, "sparse: keeps nothing of its connections; sockets: as the server" },
+                { "window", CMD_NUMBER, &window, 1, 1000000, "most messages under way, of random connections" },
+                { "client", CMD_TEXT, &client_text, 0, 0, "sparse (keeps nothing of connections) or sockets" },
                 { "over", CMD_TEXT, &over_text, 0, 0, "two threads joined by loop, or two processes by shm" },
                 { "vs-kernel", CMD_FLAG, &vs_kernel, 0, 0, "do the same over the kernel's sockets, in turns" },
                 BENCH_OPTS(bo),
@@ -159,7 +155,8 @@ static int run(int argc, char **argv)
                 .sparse = bench_client_is_sparse(client_text),
         };
 
-        bench_table_begin("pps", "echoes of 64 octets a second; the server on one core: epoll_wait, recv, send", bo.json);
+        bench_table_begin("pps", "echoes of 64 octets a second; the server on one core: epoll_wait, recv, send",
+                          bo.json);
         for (uint32_t i = 0; i < cnt; i++) {
                 d.conns = (uint32_t)conns[i];
                 if (!row(&d, vs_kernel))

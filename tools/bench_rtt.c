@@ -36,7 +36,6 @@ static void server(struct bench_duo *d)
                 fd = d->net->accept4(listener, NULL, NULL, SOCK_NONBLOCK);
         while (take(d, fd, buf, sizeof buf))
                 d->net->send(fd, buf, sizeof buf, MSG_NOSIGNAL);
-        bench_duo_down(d);
 }
 
 /* Cycles for one message and its answer. */
@@ -45,7 +44,8 @@ static uint64_t ping(const struct bench_duo *d, int fd)
         uint8_t buf[OCTETS] = "ping";
         uint64_t began = bench_tsc();
 
-        if (d->net->send(fd, buf, sizeof buf, MSG_NOSIGNAL) != sizeof buf || !take(d, fd, buf, sizeof buf))
+        bool answered = d->net->send(fd, buf, sizeof buf, MSG_NOSIGNAL) == sizeof buf && take(d, fd, buf, sizeof buf);
+        if (!answered && !bench_given_up(d))
                 cmd_die("the connection has ended");
         return bench_tsc() - began;
 }
@@ -62,10 +62,12 @@ static void client(struct bench_duo *d)
         bench_phase_wait(d, PHASE_LISTENING);
         int ep = d->net->epoll_create1(0);
         int fd = bench_connect_all(d, ep)[0];
-        bench_watch(d->net, ep, EPOLL_CTL_DEL, fd, 0, 0);
-        for (int i = 0; i < WARM; i++)
+        if (fd >= 0)
+                bench_watch(d->net, ep, EPOLL_CTL_DEL, fd, 0, 0);
+        for (int i = 0; i < WARM && !bench_given_up(d); i++)
                 ping(d, fd);
-        for (double until_s = bench_now_s() + d->seconds; bench_now_s() < until_s && !bench_samples_full(&samples);)
+        double until_s = bench_now_s() + d->seconds;
+        while (bench_goes_on(d, until_s) && !bench_samples_full(&samples))
                 bench_samples_add(&samples, ping(d, fd));
         bench_phase_set(d, PHASE_DONE);
 
@@ -76,7 +78,6 @@ static void client(struct bench_duo *d)
         out[MAX] = bench_percentile(&samples, 1) * us;
         out[COUNT] = (double)samples.cnt;
         bench_samples_fini(&samples);
-        bench_duo_down(d);
 }
 
 static void measure(struct bench_duo *d, double out[BENCH_VALUES])
@@ -89,7 +90,8 @@ static void measure(struct bench_duo *d, double out[BENCH_VALUES])
 static bool rows(const struct bench_duo *d, bool vs_kernel, const char *over)
 {
         static const struct { const char *name; double reach, then; } figures[] = {
-                [P50] = { "p50", 1, 0.6 }, [P99] = { "p99", 3, 1 }, [P999] = { "p99.9", 10, 5 }, [MAX] = { "max", NAN, NAN },
+                [P50] = { "p50", 1, 0.6 }, [P99] = { "p99", 3, 1 }, [P999] = { "p99.9", 10, 5 },
+                [MAX] = { "max", NAN, NAN },
         };
         double ours[BENCH_VALUES], kernel[BENCH_VALUES];
 

@@ -46,33 +46,39 @@ static void check(const struct sparse *s)
                         (unsigned long long)n.wrong, (unsigned long long)n.odd, (unsigned long long)n.reset);
 }
 
-static void until_done(struct sparse *s)
+static void connect_all(const struct bench_duo *d, struct sparse *s)
 {
+        sparse_phase(s, SPARSE_CONNECT, d->conns, 0, 0);
         do {
                 sparse_turn(s, now_ns());
-        } while (!sparse_done(s));
+        } while (!sparse_done(s) && !bench_given_up(d));
 }
 
-/* For @seconds.  With @again the phase is begun anew each time all have been through. */
-static void turn_for(struct sparse *s, const struct bench_duo *d, double seconds, bool again)
-{
-        uint64_t until_ns = now_ns() + (uint64_t)(seconds * 1e9), at_ns;
+struct phase {
+        const struct bench_duo *d;
+        struct sparse          *s;
+        bool                    again;  /* begin it anew each time all have been through */
+};
 
-        do {
-                at_ns = now_ns();
-                sparse_turn(s, at_ns);
-                if (again && sparse_done(s))
-                        sparse_phase(s, SPARSE_TALK, d->conns, BENCH_MSG, 0);
-        } while (at_ns < until_ns);
+static void turn_for(void *arg, double seconds)
+{
+        struct phase *p = arg;
+        double until_s = bench_now_s() + seconds;
+
+        while (bench_goes_on(p->d, until_s)) {
+                sparse_turn(p->s, now_ns());
+                if (p->again && sparse_done(p->s))
+                        sparse_phase(p->s, SPARSE_TALK, p->d->conns, BENCH_MSG, 0);
+        }
 }
 
-static void measure_phase(struct bench_duo *d, struct sparse *s, bool again)
+static void measure(struct bench_duo *d, struct sparse *s, bool again)
 {
-        turn_for(s, d, d->seconds / 4, again);
-        bench_phase_set(d, PHASE_MEASURE);
-        turn_for(s, d, d->seconds, again);
-        bench_phase_set(d, PHASE_DONE);
-        check(s);
+        struct phase p = { d, s, again };
+
+        if (bench_measure(d, turn_for, &p))
+                check(s);
+        sparse_close(s);
 }
 
 void bench_sparse_talk(struct bench_duo *d)
@@ -82,11 +88,9 @@ void bench_sparse_talk(struct bench_duo *d)
 
         bench_phase_wait(d, PHASE_LISTENING);
         struct sparse *s = open_client(d, d->conns, d->window);
-        sparse_phase(s, SPARSE_CONNECT, d->conns, 0, 0);
-        until_done(s);
+        connect_all(d, s);
         sparse_phase(s, waves ? SPARSE_TALK : SPARSE_TALK_ON, d->conns, BENCH_MSG, 0);
-        measure_phase(d, s, waves);
-        sparse_close(s);
+        measure(d, s, waves);
 }
 
 void bench_sparse_cycle(struct bench_duo *d)
@@ -96,6 +100,5 @@ void bench_sparse_cycle(struct bench_duo *d)
         bench_phase_wait(d, PHASE_LISTENING);
         struct sparse *s = open_client(d, NUMBERS, d->window);
         sparse_phase(s, SPARSE_CYCLE, NUMBERS, BENCH_MSG, 0);
-        measure_phase(d, s, false);
-        sparse_close(s);
+        measure(d, s, false);
 }

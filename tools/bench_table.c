@@ -115,8 +115,10 @@ static void print_text(void)
                 printf("  %*s", table.cell[0][c].is_number ? width[c] : -width[c], table.head[c]);
         printf("\n");
         for (uint32_t r = 0; r < table.rows; r++) {
-                for (uint32_t c = 0; c < table.cols; c++)
-                        printf("  %*s", table.cell[r][c].is_number ? width[c] : -width[c], grouped(buf, &table.cell[r][c]));
+                for (uint32_t c = 0; c < table.cols; c++) {
+                        const struct cell *cell = &table.cell[r][c];
+                        printf("  %*s", cell->is_number ? width[c] : -width[c], grouped(buf, cell));
+                }
                 printf("\n");
         }
         printf(table.notes ? "\n" : "");

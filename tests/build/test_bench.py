@@ -83,7 +83,7 @@ def test_bulk():
     (["bulk", "--flows", "1", "--over", "shm"], "gbit_s", "kernel_gbit_s"),
 ])
 def test_beside_the_kernel(argv, ours, kernels):
-    for row in results(*argv, "--vs-kernel", "--seconds", "0.3"):
+    for row in results(*argv, "--vs-kernel", "--seconds", "0.6"):
         numbers(row, ours, kernels, "ratio")
 
 
