@@ -106,7 +106,8 @@ static struct pkt *segment(struct rig *r, uint32_t n, uint8_t flags, uint32_t le
         }
         struct eth_hdr eth = { .dst = our_mac, .src = router_mac, .type = ETH_TYPE_IP4 };
         struct ip4_hdr ip = {
-                .src = ip_addr_v4(peer_addr(n)), .dst = ip_addr_v4(OUR_ADDR), .dont_frag = true, .proto = IP_PROTO_TCP, .ttl = 64,
+                .src = ip_addr_v4(peer_addr(n)), .dst = ip_addr_v4(OUR_ADDR), .dont_frag = true, .proto = IP_PROTO_TCP,
+                .ttl = 64,
         };
         uint32_t tcp_len = tcp_hdr_len(&seg) + len;
         struct pkt *p = take(r, ETH_HDR_LEN + IP4_HDR_LEN + tcp_len);
@@ -117,10 +118,12 @@ static struct pkt *segment(struct rig *r, uint32_t n, uint8_t flags, uint32_t le
         at += ip4_emit(at, &ip);
         uint32_t hdr_len = tcp_emit(at, &seg);
         memset(at + hdr_len, (int)n, len);
-        if (r->csum)
-                csum_store(at + TCP_CSUM_OFFSET, (uint16_t)~csum_transport(&ip.src, &ip.dst, IP_PROTO_TCP, at, tcp_len));
-        else
+        if (r->csum) {
+                uint16_t sum = csum_transport(&ip.src, &ip.dst, IP_PROTO_TCP, at, tcp_len);
+                csum_store(at + TCP_CSUM_OFFSET, (uint16_t)~sum);
+        } else {
                 p->marks = PKT_CSUM_OK;
+        }
         p->len = ETH_HDR_LEN + IP4_HDR_LEN + tcp_len;
         peer->seq += len + !!(flags & TCP_SYN);
         return p;
@@ -198,7 +201,8 @@ static uint32_t rig_tx(struct netdev_queue *q, struct pkt *pkts[], uint32_t cnt,
 }
 
 static const struct netdev_ops rig_ops = {
-        .scheme = "bench", .queue_open = rig_queue_open, .queue_close = rig_queue_close, .rx_burst = rig_rx, .tx_burst = rig_tx,
+        .scheme = "bench", .queue_open = rig_queue_open, .queue_close = rig_queue_close,
+        .rx_burst = rig_rx, .tx_burst = rig_tx,
 };
 
 /* ---- start ---- */
@@ -235,7 +239,8 @@ static void build_shard(struct rig *r, const struct mr_conf *base)
                 .caps = { .mtu = 1500, .queue_cnt = 1, .burst_best = BURST, .mac = our_mac,
                           .offload = NETDEV_RX_CSUM | NETDEV_TX_CSUM },
         };
-        struct ip_prefix ours = { ip_addr_v4(OUR_ADDR), IP_V4_PREFIX_BITS + 24 }, all = { ip_addr_v4(0), IP_V4_PREFIX_BITS };
+        struct ip_prefix ours = { ip_addr_v4(OUR_ADDR), IP_V4_PREFIX_BITS + 24 };
+        struct ip_prefix all = { ip_addr_v4(0), IP_V4_PREFIX_BITS };
         struct ip_addr router = ip_addr_v4(ROUTER_ADDR);
         if (shard_port_add(&r->shard, &r->dev, 0, 0) < 0 || ip_local_add(&r->shard.ip, 0, &ours, false) < 0 ||
             ip_route_add(&r->shard.ip, &all, &router, 0) < 0)
@@ -363,7 +368,7 @@ static void measure(const void *arg, void *out)
         build_sockets(&rig);
 
         double began_s = bench_now_s();
-        for (uint32_t n = 0; n < w->flows && !cmd_stopped(); n += BURST)
+        for (uint32_t n = 0; n < w->flows; n += BURST)
                 connect_some(&rig, n, u32_min(BURST, w->flows - n));
         double ready_s = bench_now_s();
 
@@ -400,7 +405,7 @@ static int run(int argc, char **argv)
         bool csum = false;
         uint64_t flows[BENCH_LIST_MAX];
         const struct cmd_opt opts[] = {
-                { "flows", CMD_TEXT, &flows_text, 0, 0, "connections, a list; each segment is of one chosen at random" },
+                { "flows", CMD_TEXT, &flows_text, 0, 0, "connections, a list; each segment is of a random one" },
                 { "csum", CMD_FLAG, &csum, 0, 0, "the stack verifies TCP checksums; without, the device has" },
                 BENCH_OPTS(bo),
                 { 0 },
@@ -414,7 +419,8 @@ static int run(int argc, char **argv)
 
         bench_table_begin("rxpath",
                           "cycles of the time stamp counter for a received in-order segment of 64 octets, from the\n"
-                          "device's burst of 32 to event and ACK queued; each of a connection chosen at random", bo.json);
+                          "device's burst of 32 to event and ACK queued; each of a connection chosen at random",
+                          bo.json);
         for (uint32_t i = 0; i < cnt; i++) {
                 struct work w = { &conf, (uint32_t)flows[i], bo.seconds, csum };
                 struct result res;
