@@ -225,12 +225,12 @@ static void build_shard(struct rig *r, const struct mr_conf *base)
 
         struct shard_conf sc = {
                 .ip = ip_conf_default(), .pkts_small = conf.pkts_small, .pkts_large = conf.pkts_large,
-                .huge_pages = conf.huge_pages, .seed = { 1, 2, 3, 4 },
+                .huge_pages = conf_pages(&conf), .seed = { 1, 2, 3, 4 },
         };
         conf_to_tcp(&conf, &sc.tcp);
         socks_conf_default(&sc.socks);
         sc.socks.max_socks = conf.max_conns + 16;
-        sc.socks.huge_pages = conf.huge_pages;
+        sc.socks.huge_pages = conf_pages(&conf);
         sc.socks.opts = sc.tcp.opts;
         if (shard_init(&r->shard, &sc, &env) < 0)
                 cmd_die("no memory for %u connections", r->peer_cnt);
@@ -439,7 +439,7 @@ static int run(int argc, char **argv)
                 bench_num("setup s", res.setup_s, 2);
         }
         bench_note("%s pages; TCP checksums are verified by %s; 1 cycle is %.3f ns",
-                   conf.huge_pages ? "huge" : "4 KB", csum ? "the stack" : "the device", 1e9 / bench_tsc_hz());
+                   conf.huge_pages != MR_HUGE_NO ? "huge" : "4 KB", csum ? "the stack" : "the device", 1e9 / bench_tsc_hz());
         bench_table_end();
         return 0;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CONNS_MAX = 100000000, SOCKETS_MAX = 80000000, HUGE_FROM = 500000 };
+enum { CONNS_MAX = 100000000, HUGE_FROM = 500000, ABOUT_OCTETS = 200 };
 
 uint32_t c10m_phase_msg(const struct c10m_plan *plan, enum c10m_phase phase)
 {
@@ -99,15 +99,36 @@ static uint32_t window(uint32_t msg)
         return fit < 64 ? 64 : fit > 1024 ? 1024 : fit;
 }
 
+/* Octets that programs can still have; 0: nobody knows. */
+static uint64_t memory_free(void)
+{
+        char line[256];
+        unsigned long kib = 0;
+        FILE *f = fopen("/proc/meminfo", "r");
+
+        if (!f)
+                return 0;
+        while (kib == 0 && fgets(line, sizeof line, f))
+                (void)!sscanf(line, "MemAvailable: %lu", &kib);
+        fclose(f);
+        return (uint64_t)kib << 10;
+}
+
 static void say_plan(const struct c10m_plan *plan)
 {
-        char n[CMD_TEXT_MAX];
-        const struct mr_conf *conf = plan->ends == C10M_ONLY_CLIENT ? plan->client : plan->server;
+        static const char *const ends[] = { "both ends here", "the server", "the clients" };
+        char n[CMD_TEXT_MAX], need[CMD_TEXT_MAX], have[CMD_TEXT_MAX];
+        bool two = plan->ends == C10M_BOTH && !plan->sparse;
+        uint64_t octets = plan->conns * (uint64_t)ABOUT_OCTETS * (two ? 2 : 1), avail = memory_free();
 
-        fprintf(stderr, "c10m: %s connections over %s, %s; clients are %s; %s pages\n", cmd_count_text(n, plan->conns),
-                conf->ifaces[0].dev,
-                plan->ends == C10M_BOTH ? "both ends here" : plan->ends == C10M_ONLY_SERVER ? "the server" : "the clients",
-                plan->sparse ? "sparse (no state)" : "sockets", conf->huge_pages ? "2 MB" : "4 KB");
+        if (plan->ends == C10M_ONLY_CLIENT && plan->sparse)
+                octets = plan->conns / 8;
+        fprintf(stderr, "c10m: %s connections over %s, %s; clients %s; pages of %s; about %s of memory, of %s free\n",
+                cmd_count_text(n, plan->conns), plan->server->ifaces[0].dev, ends[plan->ends],
+                plan->sparse ? "without state" : "are sockets", plan->server->huge_pages ? "2 MB" : "4 KB",
+                cmd_bytes_text(need, octets), cmd_bytes_text(have, avail));
+        if (avail && octets > avail)
+                fprintf(stderr, "c10m: that is more than there is; give fewer --conns, or --client sparse\n");
 }
 
 /* ---- the run ---- */
@@ -357,6 +378,7 @@ static int run(int argc, char **argv)
         server = client = user;
         server_conf(&server, &r.plan);
         client_conf(&client, &r.plan);
+        client.log = server.log > MR_LOG_WARN ? MR_LOG_WARN : server.log;       /* one line about sizes is enough */
         r.plan.server = &server;
         r.plan.client = &client;
         say_plan(&r.plan);

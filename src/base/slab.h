@@ -14,6 +14,7 @@
  */
 #pragma once
 #include "base/check.h"
+#include "base/mem.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,17 +28,23 @@ struct slab {
         uint32_t    free_head;          /* 0: none was given back yet */
         uint32_t    fresh;              /* lowest index never used so far */
         uint32_t    used;               /* records alive now */
-        bool        huge;
+        enum mem_pages pages;
+        uint64_t    recip;              /* 2^64 / size, rounded up: see slab_idx() */
         const char *name;               /* for messages: "connections" */
 };
 
 /* 0, or -ENOMEM with nothing held.  @twin_size 0: no twin. */
-int  slab_init(struct slab *s, const char *name, uint32_t size, uint32_t twin_size, uint32_t cap, bool huge);
+int  slab_init(struct slab *s, const char *name, uint32_t size, uint32_t twin_size, uint32_t cap, enum mem_pages pages);
 void slab_fini(struct slab *s);
 
 /* An index in 1..cap, or 0 when all are in use.  The record is not cleared. */
 uint32_t slab_take(struct slab *s);
 void     slab_give(struct slab *s, uint32_t idx);
+
+/* The same for an owner that chooses the indices itself, and then always.  The first 8 octets of a free
+ * record below fresh may be read, and are as they were left. */
+void slab_take_at(struct slab *s, uint32_t idx);
+void slab_give_at(struct slab *s, uint32_t idx);
 
 /* Octets of memory that the records used so far occupy (the high-water mark). */
 uint64_t slab_bytes(const struct slab *s);
@@ -52,7 +59,10 @@ static inline void *slab_twin(const struct slab *s, uint32_t idx)
         return s->twin + (uint64_t)idx * s->twin_size;
 }
 
+/* The index of a record, of which @rec may be any octet.  A multiplication by the reciprocal: dividing takes ten
+ * times as long.  Exact, because at * size is less than 2^64 (slab_init() sees to that). */
 static inline uint32_t slab_idx(const struct slab *s, const void *rec)
 {
-        return (uint32_t)((uint64_t)((const uint8_t *)rec - s->base) / s->size);
+        uint64_t at = (uint64_t)((const uint8_t *)rec - s->base);
+        return (uint32_t)(((unsigned __int128)at * s->recip) >> 64);
 }

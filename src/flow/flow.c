@@ -50,17 +50,17 @@ static struct flow_id id_of(const struct flow_key *key, bool wide)
         };
 }
 
-int flow_table_init(struct flow_table *t, uint32_t cap, struct hash_key key, bool huge)
+int flow_table_init(struct flow_table *t, uint32_t cap, struct hash_key key, enum mem_pages pages)
 {
-        *t = (struct flow_table){ .cap = cap, .key = key, .huge = huge, .bucket_max = flow_buckets_for(cap) };
+        *t = (struct flow_table){ .cap = cap, .key = key, .pages = pages, .bucket_max = flow_buckets_for(cap) };
         flow_level_set(t, FLOW_BUCKETS_MIN);
-        t->bucket = mem_map(flow_table_bytes_max(cap), huge);
+        t->bucket = mem_map(flow_table_bytes_max(cap), pages);
         return t->bucket ? 0 : -ENOMEM;
 }
 
 void flow_table_fini(struct flow_table *t)
 {
-        mem_unmap(t->bucket, flow_table_bytes_max(t->cap), t->huge);
+        mem_unmap(t->bucket, flow_table_bytes_max(t->cap), t->pages);
         *t = (struct flow_table){ 0 };
 }
 

@@ -100,11 +100,11 @@ struct flow_table {
         struct hash_key     key;
         struct slab        *slab[FLOW_KIND_CNT];        /* where the records of each kind are */
         uint64_t            rehashed;           /* records that growing has looked at */
-        bool                huge;
+        enum mem_pages      pages;
 };
 
 /* Room for @cap flows: address space now, memory as it grows.  The caller sets @slab afterwards.  0 or -ENOMEM. */
-int  flow_table_init(struct flow_table *t, uint32_t cap, struct hash_key key, bool huge);
+int  flow_table_init(struct flow_table *t, uint32_t cap, struct hash_key key, enum mem_pages pages);
 void flow_table_fini(struct flow_table *t);
 
 /* Every flow is in one of the buckets 0..flow_bucket_cnt() - 1. */

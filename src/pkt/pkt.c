@@ -3,11 +3,11 @@
 
 #include <errno.h>
 
-int pkt_pool_init(struct pkt_pool *pool, uint32_t small_cnt, uint32_t large_cnt, bool huge)
+int pkt_pool_init(struct pkt_pool *pool, uint32_t small_cnt, uint32_t large_cnt, enum mem_pages pages)
 {
-        if (slab_init(&pool->small, "small packets", PKT_SMALL_SIZE, 0, small_cnt, huge) < 0)
+        if (slab_init(&pool->small, "small packets", PKT_SMALL_SIZE, 0, small_cnt, pages) < 0)
                 return -ENOMEM;
-        if (slab_init(&pool->large, "large packets", PKT_LARGE_SIZE, 0, large_cnt, huge) < 0) {
+        if (slab_init(&pool->large, "large packets", PKT_LARGE_SIZE, 0, large_cnt, pages) < 0) {
                 slab_fini(&pool->small);
                 return -ENOMEM;
         }

@@ -72,7 +72,7 @@ struct pkt_list {
 };
 
 /* 0 or -ENOMEM. */
-int  pkt_pool_init(struct pkt_pool *pool, uint32_t small_cnt, uint32_t large_cnt, bool huge);
+int  pkt_pool_init(struct pkt_pool *pool, uint32_t small_cnt, uint32_t large_cnt, enum mem_pages pages);
 void pkt_pool_fini(struct pkt_pool *pool);
 
 /* An empty packet (len 0, PKT_HEADROOM octets in front) with room for @len

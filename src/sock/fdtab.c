@@ -20,9 +20,6 @@ int fdtab_init(struct fdtab *t, uint32_t cap)
         ASSERT(cap >= 1 && cap <= FDTAB_CAP_MAX);
         *t = (struct fdtab){ .cap = cap };
 
-        t->value = mem_map((uint64_t)cap * sizeof *t->value, false);
-        if (!t->value)
-                return -ENOMEM;
         do {
                 uint64_t words = level_words(cap, t->levels);
                 t->full[t->levels] = mem_map(words * sizeof(uint64_t), false);
@@ -36,7 +33,6 @@ int fdtab_init(struct fdtab *t, uint32_t cap)
 
 void fdtab_fini(struct fdtab *t)
 {
-        mem_unmap(t->value, (uint64_t)t->cap * sizeof *t->value, false);
         for (uint32_t l = 0; l < FDTAB_LEVELS; l++)
                 mem_unmap(t->full[l], level_words(t->cap, l) * sizeof(uint64_t), false);
         *t = (struct fdtab){ 0 };
@@ -54,14 +50,12 @@ static uint32_t lowest_free(const struct fdtab *t)
         return n;
 }
 
-int32_t fdtab_take(struct fdtab *t, uint32_t value)
+int32_t fdtab_take(struct fdtab *t)
 {
-        ASSERT(value != 0);
         uint32_t n = lowest_free(t);
         if (n >= t->cap)
                 return -EMFILE;
 
-        t->value[n] = value;
         t->used++;
         for (uint32_t l = 0, bit = n; l < t->levels; l++, bit >>= WORD_SHIFT) {
                 uint64_t *word = &t->full[l][bit >> WORD_SHIFT];
@@ -75,7 +69,6 @@ int32_t fdtab_take(struct fdtab *t, uint32_t value)
 void fdtab_give(struct fdtab *t, uint32_t n)
 {
         ASSERT(fdtab_get(t, n) != 0);
-        t->value[n] = 0;
         t->used--;
         for (uint32_t l = 0, bit = n; l < t->levels; l++, bit >>= WORD_SHIFT) {
                 uint64_t *word = &t->full[l][bit >> WORD_SHIFT];

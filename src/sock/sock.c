@@ -12,7 +12,7 @@ void socks_conf_default(struct socks_conf *conf)
         conf->fd_shard = 0;
         conf->somaxconn = SOMAXCONN_DEFAULT;
         conf->buf_max = SOCK_BUF_MAX_DEFAULT;
-        conf->huge_pages = false;
+        conf->huge_pages = MEM_SMALL;
 }
 
 int socks_init(struct socks *ss, const struct socks_conf *conf, struct tcp *tcp, const struct sock_env *env)
@@ -29,8 +29,8 @@ int socks_init(struct socks *ss, const struct socks_conf *conf, struct tcp *tcp,
 
         if (slab_init(&ss->slab, "sockets", sizeof(struct sock), 0, conf->max_socks, conf->huge_pages) < 0 ||
             slab_init(&ss->exts, "socket options", sizeof(struct sock_ext), 0, conf->max_socks, false) < 0 ||
-            slab_init(&ss->extras, "epoll items", sizeof(struct epoll_extra), 0, conf->max_socks, false) < 0 ||
-            fdtab_init(&ss->fds, conf->max_socks) < 0 || replicas_init(ss) < 0) {
+            epolls_init(&ss->epolls, conf->max_socks) < 0 || fdtab_init(&ss->fds, conf->max_socks) < 0 ||
+            replicas_init(ss) < 0) {
                 socks_fini(ss);
                 return -ENOMEM;
         }
@@ -41,32 +41,34 @@ void socks_fini(struct socks *ss)
 {
         slab_fini(&ss->slab);
         slab_fini(&ss->exts);
-        slab_fini(&ss->extras);
+        epolls_fini(&ss->epolls);
         fdtab_fini(&ss->fds);
         replicas_fini(ss);
 }
 
 uint64_t socks_bytes(const struct socks *ss)
 {
-        return slab_bytes(&ss->slab) + slab_bytes(&ss->exts) + slab_bytes(&ss->extras) +
-               (uint64_t)ss->slab.fresh * sizeof *ss->fds.value;
+        return slab_bytes(&ss->slab) + slab_bytes(&ss->exts) + slab_bytes(&ss->epolls.instances) +
+               slab_bytes(&ss->epolls.extras) + slab_bytes(&ss->epolls.chunks) + ss->slab.fresh / 8;
 }
 
 int sock_new(struct socks *ss, enum sock_kind kind, uint16_t flags, uint32_t *idx)
 {
-        *idx = slab_take(&ss->slab);
-        if (!*idx)
-                return -EMFILE;
-        int32_t n = fdtab_take(&ss->fds, *idx);
-        if (n < 0) {
-                slab_give(&ss->slab, *idx);
+        int32_t n = fdtab_take(&ss->fds);
+        if (n < 0)
                 return n;
-        }
+        *idx = (uint32_t)n + 1;
+        slab_take_at(&ss->slab, *idx);
         *sock_at(ss, *idx) = (struct sock){ .kind = (uint8_t)kind, .flags = flags };
         return (int)(ss->conf.fd_base + ((uint32_t)n << ss->fd_shift) + ss->conf.fd_shard);
 }
 
-void sock_free(struct socks *ss, uint32_t idx) { slab_give(&ss->slab, idx); }
+void sock_free(struct socks *ss, uint32_t idx)
+{
+        sock_at(ss, idx)->kind = KIND_FREE;
+        slab_give_at(&ss->slab, idx);
+        fdtab_give(&ss->fds, idx - 1);
+}
 
 /* The order of the checks is that of Linux's __sock_create() and inet_create(). */
 int sock_open(struct socks *ss, int domain, int type, int protocol)
@@ -97,16 +99,16 @@ int sock_close(struct socks *ss, int fd)
         if (!idx)
                 return -EBADF;
 
-        uint32_t n = (uint32_t)fd - ss->conf.fd_base;
-        if ((n & (ss->conf.fd_stride - 1)) == ss->conf.fd_shard)
-                fdtab_give(&ss->fds, n >> ss->fd_shift);
-        else
-                ss->replica[n] = 0;
+        struct sock *s = sock_at(ss, idx);
+        if (s->flags & SOCKF_REPLICA)
+                ss->replica[(uint32_t)fd - ss->conf.fd_base] = 0;
         epoll_forget(ss, idx);
-        if (sock_at(ss, idx)->kind == KIND_EPOLL)
-                epoll_close(ss, idx);
-        else
+        if (s->kind == KIND_EPOLL) {
+                epoll_close(ss, s->conn);
+                sock_free(ss, idx);
+        } else {
                 conn_release(ss, idx);
+        }
         return 0;
 }
 
@@ -133,7 +135,7 @@ void socks_note(struct socks *ss, const struct tcp_note *note)
 /* The waiting octets are enough to be reported. */
 static bool reaches_lowat(const struct socks *ss, const struct sock *s)
 {
-        return !s->ext || tcp_recv_avail(ss->tcp, s->conn) >= sock_rcvlowat(ss, s);
+        return !(s->flags & SOCKF_RCVLOWAT) || tcp_recv_avail(ss->tcp, s->conn) >= sock_rcvlowat(ss, s);
 }
 
 static uint32_t unconnected_ready(const struct sock *s)
@@ -153,6 +155,9 @@ static uint32_t conn_ready(const struct socks *ss, const struct sock *s, uint32_
         uint32_t ready = tcp_ready(ss->tcp, s->conn, want);
         uint32_t mask = 0;
 
+        /* The two answers nearly all get. */
+        if (!(s->flags & (SOCKF_SHUT_RD | SOCKF_SHUT_WR | SOCKF_RCVLOWAT)) && !(ready & ~(uint32_t)TCP_READY_READ))
+                return ready ? (EPOLLIN | EPOLLRDNORM) & wanted : 0;
         ready |= (s->flags & SOCKF_SHUT_RD ? TCP_READY_EOF : 0) | (s->flags & SOCKF_SHUT_WR ? TCP_READY_SHUT : 0);
         if (ready & TCP_READY_READ && !(ready & TCP_READY_OPENING) && reaches_lowat(ss, s))
                 mask |= EPOLLIN | EPOLLRDNORM;
@@ -182,7 +187,9 @@ uint32_t sock_ready(struct socks *ss, uint32_t idx, uint32_t wanted)
                 mask = tcp_accept_queue_len(ss->tcp, s->conn) ? EPOLLIN | EPOLLRDNORM : 0;
                 break;
         case KIND_EPOLL:
-                mask = epoll_poll(ss, idx);
+                mask = epoll_poll(ss, s->conn);
+                break;
+        case KIND_FREE:
                 break;
         }
         return mask & wanted;

@@ -6,13 +6,12 @@
  * from: what it needs of the world is struct sock_env.
  *
  * `struct socks` holds the sockets of one shard and is used by one thread at a
- * time.  Nothing allocates after start.  A socket is 64 octets plus 4 for its
- * descriptor, its first epoll registration included:
+ * time.  Nothing allocates after start.  A socket is 32 octets, its first epoll
+ * registration included, and its descriptor says where they are:
  *
- *      fd ─► fdtab ─► struct sock ─► conn or listener of the engine
- *                        │   └─────► binding of flow/ports.h
- *                        └─────────► struct sock_ext: only for those who set
- *                                    an option that the engine does not hold
+ *      fd ─► struct sock ─► conn or listener of the engine, or instance of epoll
+ *                  └──────► struct sock_ext: only for those who were bound to a
+ *                           port or set an option that the engine does not hold
  *
  * All calls take the descriptor and return what the system call returns, with
  * a negative errno in place of -1 (src/stack/api.c makes errno of it).
@@ -65,7 +64,7 @@ struct socks_conf {
         uint32_t fd_shard;              /* ...beginning at fd_base + fd_shard */
         uint32_t somaxconn;             /* most backlog; Linux: 4096 */
         uint32_t buf_max;               /* most octets for SO_SNDBUF and SO_RCVBUF, before the doubling */
-        bool     huge_pages;
+        enum mem_pages huge_pages;
         struct tcp_opts opts;           /* of a new socket; the same that the engine was given */
 };
 enum { FD_BASE_DEFAULT = 1 << 30, SOMAXCONN_DEFAULT = 4096, SOCK_BUF_MAX_DEFAULT = 16 << 20 };
@@ -73,6 +72,7 @@ enum { FD_BASE_DEFAULT = 1 << 30, SOMAXCONN_DEFAULT = 4096, SOCK_BUF_MAX_DEFAULT
 void socks_conf_default(struct socks_conf *conf);
 
 enum sock_kind {
+        KIND_FREE,                      /* no descriptor leads here */
         KIND_TCP,                       /* fresh, bound, connecting or connected */
         KIND_LISTENER,
         KIND_EPOLL,
@@ -92,36 +92,28 @@ enum sock_flag {
         SOCKF_GOT_FIN      = 1 << 7,    /* Linux's SOCK_DONE: the stream ended well */
         SOCKF_CORK         = 1 << 8,
         SOCKF_BIND_NO_PORT = 1 << 9,    /* IP_BIND_ADDRESS_NO_PORT */
-        SOCKF_DEAD         = 1 << 10,   /* an epoll instance without descriptor, see epoll.h */
+        SOCKF_RCVLOWAT     = 1 << 10,   /* SO_RCVLOWAT is not 1, its record says what it is */
+        SOCKF_BIND_ADDR    = 1 << 11,   /* was bound to an address and chose its port with the peer */
+        SOCKF_REPLICA      = 1 << 12,   /* found by another shard's descriptor alone, see replica.c */
 };
 
 struct sock {
-        _Alignas(64) uint8_t kind;      /* enum sock_kind */
-        uint8_t  stage;                 /* enum sock_stage; of an epoll instance: instances nested below it */
-        uint16_t flags;                 /* enum sock_flag */
-        uint16_t error;                 /* pending errno, when there is no connection to hold it */
-        uint16_t spare;
-        item_ref items;                 /* first of the registrations of this socket */
-        union {
-                struct {
-                        uint32_t conn;          /* KIND_TCP: connection; KIND_LISTENER: listener; 0: none */
-                        uint32_t binding;       /* 0: none of its own */
-                        uint32_t ext;           /* 0: all defaults */
-                };
-                struct {                        /* KIND_EPOLL */
-                        item_ref head, tail;    /* ready list */
-                        uint32_t watched;       /* items that name this instance */
-                        uint32_t next, prev;    /* all living instances */
-                } ep;
-        };
+        _Alignas(32) uint16_t flags;    /* enum sock_flag */
+        uint8_t  kind  : 4;             /* enum sock_kind */
+        uint8_t  stage : 4;             /* enum sock_stage */
+        uint8_t  error;                 /* pending errno, when there is no connection to hold it */
+        uint32_t conn;                  /* KIND_TCP: connection; KIND_LISTENER: listener; KIND_EPOLL: instance; 0: none */
+        uint32_t ext;                   /* 0: all defaults */
+        item_ref more;                  /* further registrations */
         struct epoll_item item;         /* the first registration */
 };
-static_assert(sizeof(struct sock) == 64, "a socket is one cache line");
+static_assert(sizeof(struct sock) == 32, "two sockets share a cache line");
 
 /* What few sockets have. */
 struct sock_ext {
         struct tcp_opts opts;           /* of a socket without connection, if has_opts */
         struct ip_addr  bind_addr;      /* if has_bind_addr: bound to an address, port still open */
+        uint32_t        binding;        /* of flow/ports.h; 0: none of its own */
         uint64_t        rcvtimeo_ns, sndtimeo_ns;       /* 0: for ever */
         uint32_t        linger_s;
         uint32_t        rcvlowat;
@@ -131,15 +123,14 @@ struct sock_ext {
 enum { SOURCE_TURNS = 256 };
 
 struct socks {
-        struct slab       slab;         /* struct sock */
+        struct slab       slab;         /* struct sock; the index is the descriptor's number in fds, plus 1 */
         struct slab       exts;
-        struct slab       extras;       /* struct epoll_extra */
+        struct epolls     epolls;
         struct fdtab      fds;
         struct tcp       *tcp;
         struct sock_env   env;
         struct socks_conf conf;
         uint32_t          fd_shift;     /* log2 of the stride */
-        uint32_t          epolls;       /* first living epoll instance */
         uint64_t          grace;        /* EAGAINs that need no turn, see above */
         uint32_t         *replica;      /* by descriptor: replicas of other shards' listeners; NULL: there is one shard */
         uint32_t          source_turn[SOURCE_TURNS];    /* see source.c */
@@ -149,7 +140,7 @@ struct socks {
 int  socks_init(struct socks *ss, const struct socks_conf *conf, struct tcp *tcp, const struct sock_env *env);
 /* Forgets everything at once; the engine is not told. */
 void socks_fini(struct socks *ss);
-/* Octets of memory that sockets and descriptors have touched so far. */
+/* Octets of memory that sockets have touched so far. */
 uint64_t socks_bytes(const struct socks *ss);
 
 /* The engine had something to say.  Called by the shard for every note with events. */

@@ -471,7 +471,7 @@ void conf_to_tcp(const struct mr_conf *conf, struct tcp_conf *out)
                 .window_scaling = conf->tcp_window_scaling,
                 .timestamps = conf->tcp_timestamps,
                 .fast_path = MR_FAST_PATH,
-                .huge_pages = conf->huge_pages,
+                .huge_pages = conf_pages(conf),
                 .opts = {
                         .rcvbuf = conf->tcp_rcvbuf,
                         .sndbuf = conf->tcp_sndbuf,

@@ -43,5 +43,11 @@ int conf_resolve(struct mr_conf *conf, char *err, size_t err_len);
 /* What each shard gets of @all that is there for the whole stack, @min at least. */
 uint32_t conf_share(const struct mr_conf *conf, uint32_t all, uint32_t min);
 
+/* The pages that huge_pages stands for. */
+static inline enum mem_pages conf_pages(const struct mr_conf *conf)
+{
+        return conf->huge_pages == MR_HUGE_NO ? MEM_SMALL : conf->huge_pages == MR_HUGE_YES ? MEM_HUGE : MEM_AUTO;
+}
+
 /* The engine's part of a resolved configuration. */
 void conf_to_tcp(const struct mr_conf *conf, struct tcp_conf *out);

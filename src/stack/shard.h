@@ -23,15 +23,7 @@
  * spin_ns (packets come in groups, and a sleep costs a wake-up), then sleeps
  * on the descriptors of the devices until one is readable or something is due.
  *
- * WHEN SOMETHING RUNS OUT
- *
- *      packet buffers    rx: the device drops, DROP_NO_PKT; out-of-order data is
- *                        given up first (recvq.c); tx waits for acknowledgments
- *      half-open         the oldest of those repeated most often is given up: DROP_TCP_SYN_FULL
- *      TIME-WAIT         the oldest ends early: TCP_TW_EVICTED
- *      connections       the handshake's last ACK is ignored: DROP_TCP_NO_CONN
- *      room in a device  pulling stops until it takes frames again; a device that
- *                        takes none for TX_STUCK_NS loses what waits: DROP_TX_FULL
+ * WHEN SOMETHING RUNS OUT it is counted; ARCHITECTURE.md has the list, in order.
  *
  * Not here: protocol rules (tcp/, ip/), BSD semantics (sock/), devices (dev/).
  */
@@ -63,7 +55,7 @@ struct shard_conf {
         struct ip_conf    ip;
         struct socks_conf socks;
         uint32_t          pkts_small, pkts_large;
-        bool              huge_pages;
+        enum mem_pages    huge_pages;
         bool              never_sleep;
         uint64_t          spin_ns;
         uint64_t          seed[4];

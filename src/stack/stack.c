@@ -67,7 +67,7 @@ static void fill_shard_conf(const struct mr_conf *conf, uint32_t number, struct 
                 .ip = ip_conf_default(),
                 .pkts_small = conf_share(conf, conf->pkts_small, SMALL_MIN),
                 .pkts_large = conf_share(conf, conf->pkts_large, LARGE_MIN),
-                .huge_pages = conf->huge_pages,
+                .huge_pages = conf_pages(conf),
                 .never_sleep = conf->idle == MR_IDLE_SPIN,
                 .spin_ns = conf->spin_ns,
         };
@@ -80,7 +80,7 @@ static void fill_shard_conf(const struct mr_conf *conf, uint32_t number, struct 
         out->socks.max_socks = out->tcp.max_conns + conf->max_listeners + EPOLLS_MAX;
         out->socks.fd_stride = conf->shards;
         out->socks.fd_shard = number;
-        out->socks.huge_pages = conf->huge_pages;
+        out->socks.huge_pages = conf_pages(conf);
         out->socks.opts = out->tcp.opts;
 }
 
@@ -157,7 +157,7 @@ static int make_members(struct mr_stack *st, char *err, size_t err_len)
 
 static void say_sizes(const struct mr_conf *conf)
 {
-        uint64_t conn_octets = 128 + 64 + 4;            /* tcp_conn, sock, descriptor: asserted where they are declared */
+        uint64_t conn_octets = 128 + 32;                /* tcp_conn, sock: asserted where they are declared */
         uint64_t flows = (uint64_t)conf->max_conns + conf->max_half + conf->max_wait;
         log_info("up to %u connections: %" PRIu64 " MB when all are open, of it %" PRIu64 " MB for finding them; "
                  "packets: up to %" PRIu64 " MB",

@@ -59,21 +59,23 @@ struct ports *tcp_ports(struct tcp *t) { return &t->ports; }
 static int slabs_init(struct tcp *t)
 {
         const struct tcp_conf *cf = &t->conf;
+        enum mem_pages pages = cf->huge_pages, sparse = pages == MEM_SMALL ? MEM_SMALL : MEM_SPARSE;
         struct {
-                struct slab *slab;
-                const char  *name;
-                uint32_t     size, twin, cap;
+                struct slab   *slab;
+                const char    *name;
+                uint32_t       size, twin, cap;
+                enum mem_pages pages;
         } const want[] = {
-                { &t->conns, "connections", sizeof(struct tcp_conn), sizeof(struct flow_wide), cf->max_conns },
-                { &t->halves, "half-open", sizeof(struct tcp_half), sizeof(struct flow_wide), cf->max_half },
-                { &t->waits, "time-wait", sizeof(struct tcp_wait), sizeof(struct flow_wide), cf->max_wait },
-                { &t->flights, "send queues", sizeof(struct tcp_flight), 0, cf->max_conns },
-                { &t->recvqs, "receive queues", sizeof(struct tcp_recvq), 0, cf->max_conns },
-                { &t->optsets, "option sets", sizeof(struct tcp_optset), 0, cf->max_conns },
-                { &t->listeners, "listeners", sizeof(struct tcp_listener), 0, cf->max_listeners },
+                { &t->conns, "connections", sizeof(struct tcp_conn), sizeof(struct flow_wide), cf->max_conns, pages },
+                { &t->halves, "half-open", sizeof(struct tcp_half), sizeof(struct flow_wide), cf->max_half, pages },
+                { &t->waits, "time-wait", sizeof(struct tcp_wait), sizeof(struct flow_wide), cf->max_wait, sparse },
+                { &t->flights, "send queues", sizeof(struct tcp_flight), 0, cf->max_conns, sparse },
+                { &t->recvqs, "receive queues", sizeof(struct tcp_recvq), 0, cf->max_conns, sparse },
+                { &t->optsets, "option sets", sizeof(struct tcp_optset), 0, cf->max_conns, sparse },
+                { &t->listeners, "listeners", sizeof(struct tcp_listener), 0, cf->max_listeners, MEM_SMALL },
         };
         for (size_t i = 0; i < ARRAY_LEN(want); i++)
-                if (slab_init(want[i].slab, want[i].name, want[i].size, want[i].twin, want[i].cap, cf->huge_pages) < 0)
+                if (slab_init(want[i].slab, want[i].name, want[i].size, want[i].twin, want[i].cap, want[i].pages) < 0)
                         return -ENOMEM;
         return 0;
 }

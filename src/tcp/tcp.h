@@ -14,14 +14,14 @@
  * LIFE OF A CONNECTION AND WHO OWNS IT
  *
  *   connect   tcp_connect() makes it; its owner (a socket's index) is told by notes.
- *   accept    a SYN makes a half-open record (64 octets, listen.c), the ACK of our
- *             SYN-ACK makes the connection, which waits in the listener's accept
- *             queue without an owner until tcp_accept() gives it one.
+ *   accept    a SYN makes a half-open record (64 octets, half.c) or none at all
+ *             (syncookie.c); the ACK of our SYN-ACK makes the connection, which waits in
+ *             the listener's accept queue without an owner until tcp_accept() gives it one.
  *   owned     an owned connection is never freed by the engine, whatever happens on
  *             the wire: in CLOSED it keeps its error and its unread data.
  *   close     tcp_close() takes the owner away.  From then on the engine finishes
  *             alone (an orphan) and frees it; the index must not be used again.
- *   TIME-WAIT is not a connection but a 64-octet record (timewait.c).
+ *   TIME-WAIT is not a connection but a 32-octet record (timewait.c).
  *
  * Errors are negative errno, as Linux gives them.  Durations are ns.
  */
@@ -99,7 +99,7 @@ struct tcp_conf {
         uint16_t port_min, port_max;    /* ephemeral ports */
         bool     window_scaling;        /* RFC 7323 2 */
         bool     timestamps;            /* RFC 7323 3 */
-        bool     huge_pages;
+        enum mem_pages huge_pages;
         bool     fast_path;             /* take expected segments the short way (fast.c); else all the long one */
         struct tcp_opts opts;           /* defaults of new sockets */
 };
@@ -277,6 +277,8 @@ enum tcp_ready {
 };
 /* All of it in one look (ready.c).  READ and WRITE only if @want has them: they may cost a cache miss. */
 uint32_t tcp_ready(const struct tcp *t, uint32_t conn, uint32_t want);
+/* Begin to load what tcp_ready() looks at. */
+void     tcp_prefetch(const struct tcp *t, uint32_t conn);
 
 void     tcp_opts_get(const struct tcp *t, uint32_t conn, struct tcp_opts *opts);
 /* Takes effect at once where it can; connections share equal sets. 0 or -ENOBUFS. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The modules of base/ that are too small for a file each: log, mem, check, rnd, units. */
+/* The modules of base/ that are too small for a file each: log, check, rnd, units. */
 #include "base/check.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/rnd.h"
 #include "base/units.h"
 #include "tests/test.h"
@@ -54,29 +53,6 @@ TEST(log_sink_and_level)
         EXPECT_LT(strlen(h.last), sizeof much - 1);
         log_set_sink(NULL, NULL);
         log_set_level(LOG_INFO);
-}
-
-/* Goal:   memory comes zeroed and aligned, small or huge, and is given back.
- * Method: odd sizes; first and last octet.
- * Spec:   base/mem.h
- */
-TEST(mem_map_and_unmap)
-{
-        static const size_t bytes[] = { 1, 4096, 4097, 3 << 20 };
-
-        for (uint32_t i = 0; i < ARRAY_LEN(bytes) * 2; i++) {
-                size_t n = bytes[i / 2];
-                bool huge = i % 2;
-                uint8_t *p = mem_map(n, huge);
-                REQUIRE(p);
-                EXPECT_EQ((uintptr_t)p % (huge ? 2 << 20 : 4096), 0);
-                EXPECT_EQ(p[0], 0);
-                EXPECT_EQ(p[n - 1], 0);
-                p[0] = p[n - 1] = 1;
-                mem_unmap(p, n, huge);
-        }
-        EXPECT(mem_map((size_t)1 << 62, false) == NULL);
-        mem_unmap(NULL, 4096, false);
 }
 
 /* Goal:   a failed ASSERT() ends the program by abort() and says where; a true one does nothing.
