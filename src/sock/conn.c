@@ -79,6 +79,7 @@ static int connect_begin(struct socks *ss, struct sock *s, const struct sockaddr
         s->error = 0;
         s->flags &= (uint16_t)~SOCKF_GOT_FIN;
         s->stage = STAGE_CONNECTING;
+        sock_ext_settle(ss, s);
         return 0;
 }
 
@@ -184,7 +185,7 @@ int sock_listen(struct socks *ss, int fd, int backlog)
                         return rc;
         }
         sock_opts_get(ss, s, &opts);
-        rc = tcp_listen(ss->tcp, s->binding, len, &opts, sock_idx(ss, s), &listener);
+        rc = tcp_listen(ss->tcp, sock_binding(ss, s), len, &opts, sock_idx(ss, s), &listener);
         if (rc < 0)
                 return rc;
         s->conn = listener;
@@ -326,13 +327,15 @@ static void conn_close(struct socks *ss, struct sock *s)
 void conn_release(struct socks *ss, uint32_t idx)
 {
         struct sock *s = sock_at(ss, idx);
+        bool listens = s->kind == KIND_LISTENER;
 
-        if (s->kind == KIND_LISTENER)
+        s->kind = KIND_FREE;                            /* lingering takes turns: nobody must find it any more */
+        if (listens)
                 tcp_unlisten(ss->tcp, s->conn, sock_now(ss));
         else if (s->conn)
                 conn_close(ss, s);
-        if (s->binding)
-                ports_unbind(tcp_ports(ss->tcp), s->binding);
+        if (sock_binding(ss, s))
+                ports_unbind(tcp_ports(ss->tcp), sock_binding(ss, s));
         sock_ext_free(ss, s);
         sock_free(ss, idx);
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* sock/epoll.h - Who wants to know what about which socket
  *
- * An epoll instance is a socket of its own kind.  A registration is an item of
- * 28 octets; the first one of a socket lies inside its struct sock, so the
- * usual case - a socket in one epoll - allocates nothing and touches no other
- * cache line.  Further ones come from a slab.  The items of one socket form a
- * chain; those of one instance that may be ready form its ready list.
+ * An epoll instance is a socket of its own kind with a record of its own,
+ * struct epoll; a registration is an item of 16 octets.  One item of a socket
+ * lies inside its struct sock, so the usual case - a socket in one epoll -
+ * allocates nothing and touches no other cache line.  Further ones come from a
+ * slab and form a chain.  Those items of an instance that may be ready stand in
+ * its ready list (ready.h).
  *
- *      epoll instance ── head ─► item ⇄ item ⇄ item ◄─ tail        (ready list)
- *                                 │
- *      socket ─────── items ─► item ─► item                        (chain)
+ *      epoll instance ─► [item, item, item, ...]              (ready list)
+ *
+ *      socket ─► item inside
+ *          └───► item ─► item                                 (chain of further ones)
  *
  * THEORY OF OPERATION, which is Linux's
  *
@@ -27,6 +29,9 @@
  * one then goes to the end of the chain.
  */
 #pragma once
+#include "base/slab.h"
+
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -36,25 +41,57 @@ struct sock;
 
 typedef uint32_t item_ref;                      /* 0: none; EXTRA_BIT | slab index; or a sock's index */
 #define EPOLL_EXTRA_BIT 0x80000000u
+typedef uint32_t ready_pos;                     /* a place in a ready list; 0: in none */
 
 struct epoll_item {
-        uint32_t data[2];                       /* the user's epoll_data, in two halves for the alignment */
-        uint32_t events;                        /* the interest, and ITEM_QUEUED */
-        uint32_t epoll;                         /* sock index of the instance; 0: this item is free */
-        item_ref next, prev;                    /* in the ready list, while ITEM_QUEUED */
-        item_ref sibling;                       /* next in the socket's chain */
+        uint32_t  data[2];                      /* the user's epoll_data, in two halves for the alignment */
+        uint16_t  events;                       /* the interest: EPOLLIN | ..., and enum item_flag */
+        uint16_t  epoll;                        /* inside a socket: number of the instance; 0: this item is free */
+        ready_pos ready;
+};
+static_assert(sizeof(struct epoll_item) == 16, "half of a socket");
+
+/* EPOLLET and its like, in bits that epoll does not use. */
+enum item_flag {
+        ITEM_EXCLUSIVE = 1 << 12,
+        ITEM_ONESHOT   = 1 << 14,
+        ITEM_ET        = 1 << 15,
 };
 
 /* A further registration of a socket. */
 struct epoll_extra {
         struct epoll_item item;
+        uint32_t          epoll;                /* number of the instance */
         uint32_t          sock;                 /* whose */
+        item_ref          next;                 /* in the chain of the socket */
+};
+
+struct epoll {
+        ready_pos head, tail;                   /* the ready list, see ready.h */
+        uint32_t  cnt, holes;
+        uint32_t  sock;                         /* itself as a socket; 0: it is dead */
+        uint32_t  watched;                      /* items that name this instance */
+        uint32_t  next, prev;                   /* all living instances */
+        uint32_t  height;                       /* instances nested below it */
 };
 
 enum {
-        ITEM_QUEUED    = 1 << 27,               /* in epoll_item.events: a bit that epoll does not use */
-        EPOLL_NEST_MAX = 4,                     /* edges in a row from instance to instance, as Linux */
+        EPOLL_INSIDE_MAX    = UINT16_MAX,       /* instances with higher numbers have all their items in the slab */
+        EPOLL_INSTANCES_MAX = 1 << 20,          /* of a shard */
+        EPOLL_NEST_MAX      = 4,                /* edges in a row from instance to instance, as Linux */
 };
+
+/* All instances of a shard, their ready lists, and the items that lie in no socket. */
+struct epolls {
+        struct slab instances;                  /* struct epoll */
+        struct slab extras;                     /* struct epoll_extra */
+        struct slab chunks;                     /* struct ready_chunk */
+        uint32_t    first;                      /* living instance */
+};
+
+/* For so many sockets, instances among them.  0 or -ENOMEM, with what was taken for epolls_fini(). */
+int  epolls_init(struct epolls *es, uint32_t max_socks);
+void epolls_fini(struct epolls *es);
 
 /* The calls.  Negative errno as Linux. */
 int sock_epoll_create(struct socks *ss, int flags);
@@ -67,8 +104,8 @@ void epoll_wake(struct socks *ss, uint32_t sock, uint32_t key);
 
 /* @sock goes away: forget its registrations. */
 void epoll_forget(struct socks *ss, uint32_t sock);
-/* The instance @ep lost its descriptor. */
-void epoll_close(struct socks *ss, uint32_t ep);
+/* The instance lost its descriptor. */
+void epoll_close(struct socks *ss, uint32_t instance);
 
-/* EPOLLIN | EPOLLRDNORM if instance @ep has something to report. */
-uint32_t epoll_poll(struct socks *ss, uint32_t ep);
+/* EPOLLIN | EPOLLRDNORM if the instance has something to report. */
+uint32_t epoll_poll(struct socks *ss, uint32_t instance);

@@ -27,11 +27,17 @@ void sock_ext_free(struct socks *ss, struct sock *s)
         s->ext = 0;
 }
 
+/* Says more than the engine knows of a connection. */
+static bool ext_matters(const struct sock_ext *ext)
+{
+        return ext->linger || ext->rcvtimeo_ns || ext->sndtimeo_ns || ext->rcvlowat != 1;
+}
+
 int sock_ext_inherit(struct socks *ss, struct sock *s, const struct sock *from)
 {
         const struct sock_ext *theirs = sock_ext(ss, from);
 
-        if (!theirs || (!theirs->linger && !theirs->rcvtimeo_ns && !theirs->sndtimeo_ns && theirs->rcvlowat == 1))
+        if (!theirs || !ext_matters(theirs))
                 return 0;
         struct sock_ext *ours = sock_ext_need(ss, s);
         if (!ours)
@@ -39,6 +45,8 @@ int sock_ext_inherit(struct socks *ss, struct sock *s, const struct sock *from)
         *ours = *theirs;
         ours->has_opts = false;         /* the engine gave the connection its listener's */
         ours->has_bind_addr = false;
+        ours->binding = 0;
+        s->flags |= from->flags & SOCKF_RCVLOWAT;
         return 0;
 }
 
@@ -67,14 +75,33 @@ int sock_opts_set(struct socks *ss, struct sock *s, const struct tcp_opts *opts)
         return 0;
 }
 
+void sock_ext_settle(struct socks *ss, struct sock *s)
+{
+        const struct sock_ext *ext = sock_ext(ss, s);
+
+        if (!ext || ext->binding || ext_matters(ext))
+                return;
+        sock_flag_set(s, SOCKF_BIND_ADDR, ext->has_bind_addr);
+        sock_ext_free(ss, s);
+}
+
 void sock_opts_keep(struct socks *ss, struct sock *s)
 {
+        bool bound = s->flags & SOCKF_BIND_ADDR;
+        struct flow_key key;
         struct tcp_opts opts;
 
         sock_opts_get(ss, s, &opts);
-        struct sock_ext *ext = memcmp(&opts, &ss->conf.opts, sizeof opts) ? sock_ext_need(ss, s) : sock_ext(ss, s);
-        if (ext) {
-                ext->opts = opts;
-                ext->has_opts = true;
+        bool needed = bound || memcmp(&opts, &ss->conf.opts, sizeof opts);
+        struct sock_ext *ext = needed ? sock_ext_need(ss, s) : sock_ext(ss, s);
+        if (!ext)
+                return;
+        ext->opts = opts;
+        ext->has_opts = true;
+        if (bound) {
+                tcp_key_of(ss->tcp, s->conn, &key);
+                ext->bind_addr = key.laddr;
+                ext->has_bind_addr = true;
+                sock_flag_set(s, SOCKF_BIND_ADDR, false);
         }
 }

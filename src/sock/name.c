@@ -60,15 +60,16 @@ int name_bind(struct socks *ss, struct sock *s, const struct ip_addr *addr, uint
 {
         uint8_t flags = (uint8_t)((s->flags & SOCKF_REUSEADDR ? BINDING_REUSEADDR : 0) |
                                   (s->flags & SOCKF_REUSEPORT ? BINDING_REUSEPORT : 0));
-        return ports_bind(tcp_ports(ss->tcp), addr, port, flags, &s->binding);
+        struct sock_ext *ext = sock_ext_need(ss, s);
+        return ext ? ports_bind(tcp_ports(ss->tcp), addr, port, flags, &ext->binding) : -ENOBUFS;
 }
 
 uint16_t name_bound(const struct socks *ss, const struct sock *s, struct ip_addr *addr)
 {
         const struct sock_ext *ext = sock_ext(ss, s);
 
-        if (s->binding) {
-                const struct binding *b = ports_binding(tcp_ports(ss->tcp), s->binding);
+        if (ext && ext->binding) {
+                const struct binding *b = ports_binding(tcp_ports(ss->tcp), ext->binding);
                 *addr = b->addr;
                 return b->port;
         }

@@ -105,10 +105,11 @@ static int set_flag(struct sock *s, enum sock_flag flag, bool on)
 static int set_reuse(struct socks *ss, struct sock *s, enum sock_flag flag, uint8_t binding_flag,
                      bool on)
 {
-        if (s->binding) {
+        uint32_t binding = sock_binding(ss, s);
+        if (binding) {
                 struct ports *ports = tcp_ports(ss->tcp);
-                uint8_t flags = ports_binding(ports, s->binding)->flags;
-                ports_set_flags(ports, s->binding, (uint8_t)(on ? flags | binding_flag : flags & ~binding_flag));
+                uint8_t flags = ports_binding(ports, binding)->flags;
+                ports_set_flags(ports, binding, (uint8_t)(on ? flags | binding_flag : flags & ~binding_flag));
         }
         return set_flag(s, flag, on);
 }
@@ -185,6 +186,7 @@ static int set_rcvlowat(struct socks *ss, struct sock *s, int val)
         ext->rcvlowat = val < 0 ? opts.rcvbuf : u32_min((uint32_t)val, opts.rcvbuf);
         if (val == 0)
                 ext->rcvlowat = 1;
+        sock_flag_set(s, SOCKF_RCVLOWAT, ext->rcvlowat != 1);
         epoll_wake(ss, sock_idx(ss, s), EPOLLIN | EPOLLRDNORM);
         return 0;
 }

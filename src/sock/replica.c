@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* sock/replica.c - Listeners of other shards, as they live here; see sock.h
  *
- * Who listens where is told by src/stack/listeners.c.  A replica has no number
- * in this shard's own table of descriptors: a table by descriptor, of which
- * only the pages that are touched cost memory, leads to it.
+ * Who listens where is told by src/stack/listeners.c.  A table by
+ * descriptor, of which only the pages that are touched cost memory, leads to
+ * the replica.  The number that its record stands for in this shard's own
+ * descriptors is taken, and leads nowhere.
  */
 #include "base/mem.h"
 #include "sock/sock_priv.h"
@@ -65,15 +66,15 @@ static int replica_listen(struct socks *ss, uint32_t idx, const struct sock_list
         struct sock *s = sock_at(ss, idx);
         uint32_t listener;
 
-        if (l->has_ext) {
-                struct sock_ext *ext = sock_ext_need(ss, s);
-                if (!ext)
-                        return -ENOBUFS;
+        struct sock_ext *ext = sock_ext_need(ss, s);
+        if (!ext)
+                return -ENOBUFS;
+        if (l->has_ext)
                 *ext = l->ext;
-        }
-        int rc = ports_replica(tcp_ports(ss->tcp), &l->addr, l->port, reuse, &s->binding);
+        ext->binding = 0;
+        int rc = ports_replica(tcp_ports(ss->tcp), &l->addr, l->port, reuse, &ext->binding);
         if (rc == 0)
-                rc = tcp_listen(ss->tcp, s->binding, u32_min(l->backlog, ss->conf.somaxconn), &l->opts, idx, &listener);
+                rc = tcp_listen(ss->tcp, ext->binding, u32_min(l->backlog, ss->conf.somaxconn), &l->opts, idx, &listener);
         if (rc < 0)
                 return rc;
         s->conn = listener;
@@ -83,12 +84,11 @@ static int replica_listen(struct socks *ss, uint32_t idx, const struct sock_list
 
 int sock_replica_add(struct socks *ss, int fd, const struct sock_listener *l)
 {
-        uint32_t idx = slab_take(&ss->slab), n = number_of(ss, fd);
+        uint32_t idx, n = number_of(ss, fd);
 
         ASSERT(!is_own(ss, fd) && n < number_cnt(ss) && !ss->replica[n]);
-        if (!idx)
+        if (sock_new(ss, KIND_TCP, l->flags | SOCKF_REPLICA, &idx) < 0)
                 return -ENOBUFS;
-        *sock_at(ss, idx) = (struct sock){ .kind = KIND_TCP, .flags = l->flags };
         int rc = replica_listen(ss, idx, l);
         if (rc < 0)
                 conn_release(ss, idx);

@@ -6,8 +6,14 @@
 
 #include <errno.h>
 
-static inline struct sock *sock_at(const struct socks *ss, uint32_t idx) { return slab_at(&ss->slab, idx); }
-static inline uint32_t sock_idx(const struct socks *ss, const struct sock *s) { return slab_idx(&ss->slab, s); }
+static inline struct sock *sock_at(const struct socks *ss, uint32_t idx) { return (struct sock *)(void *)ss->slab.base + idx; }
+static inline uint32_t sock_idx(const struct socks *ss, const struct sock *s) { return (uint32_t)(s - sock_at(ss, 0)); }
+static inline struct epoll_item *epoll_item_at(const struct socks *ss, item_ref ref)
+{
+        if (ref & EPOLL_EXTRA_BIT)
+                return &((struct epoll_extra *)slab_at(&ss->epolls.extras, ref & ~EPOLL_EXTRA_BIT))->item;
+        return &sock_at(ss, ref)->item;
+}
 static inline uint64_t sock_now(const struct socks *ss) { return *ss->env.now_ns; }
 
 static inline void sock_flag_set(struct sock *s, enum sock_flag flag, bool on)
@@ -23,12 +29,14 @@ uint32_t replica_of(const struct socks *ss, uint32_t n);
 /* The socket or epoll instance behind @fd; 0: bad descriptor. */
 static inline uint32_t sock_of_fd(const struct socks *ss, int fd)
 {
-        uint32_t n = (uint32_t)fd - ss->conf.fd_base;
-        if (fd < 0)
-                return 0;
+        uint32_t n = (uint32_t)fd - ss->conf.fd_base;           /* a negative @fd makes it too large for us */
         if ((n & (ss->conf.fd_stride - 1)) != ss->conf.fd_shard)
                 return replica_of(ss, n);
-        return fdtab_get(&ss->fds, n >> ss->fd_shift);
+        n >>= ss->fd_shift;
+        if (n >= ss->slab.fresh - 1)
+                return 0;
+        const struct sock *s = sock_at(ss, n + 1);
+        return s->kind != KIND_FREE && !(s->flags & SOCKF_REPLICA) ? n + 1 : 0;
 }
 
 /* The same for calls on sockets alone: 0 and *@s; -EBADF; -ENOTSOCK. */
@@ -43,7 +51,7 @@ static inline int sock_get(const struct socks *ss, int fd, struct sock **s)
 
 /* A new socket with a descriptor.  The descriptor and *@idx; -EMFILE. */
 int  sock_new(struct socks *ss, enum sock_kind kind, uint16_t flags, uint32_t *idx);
-/* Give back the record alone. */
+/* Give back the record and its number. */
 void sock_free(struct socks *ss, uint32_t idx);
 
 /* What poll(2) says of the socket, as Linux's tcp_poll(): those of @wanted (EPOLLIN | ...) that are true.
@@ -89,9 +97,16 @@ void sock_opts_get(const struct socks *ss, const struct sock *s, struct tcp_opts
 int  sock_opts_set(struct socks *ss, struct sock *s, const struct tcp_opts *opts);
 /* The connection is about to go and the socket stays: keep the options it has. */
 void sock_opts_keep(struct socks *ss, struct sock *s);
+/* An open that succeeded: what the connection holds now need not be held here. */
+void sock_ext_settle(struct socks *ss, struct sock *s);
 static inline uint32_t sock_rcvlowat(const struct socks *ss, const struct sock *s)
 {
-        return s->ext ? sock_ext(ss, s)->rcvlowat : 1;
+        return s->flags & SOCKF_RCVLOWAT ? sock_ext(ss, s)->rcvlowat : 1;
+}
+/* 0: none of its own. */
+static inline uint32_t sock_binding(const struct socks *ss, const struct sock *s)
+{
+        return s->ext ? sock_ext(ss, s)->binding : 0;
 }
 
 /* ---- name.c: addresses ---- */

@@ -26,3 +26,10 @@ uint32_t tcp_ready(const struct tcp *t, uint32_t conn, uint32_t want)
         }
         return ready;
 }
+
+void tcp_prefetch(const struct tcp *t, uint32_t conn)
+{
+        const struct tcp_conn *c = conn_at(t, conn);
+        __builtin_prefetch(c);
+        __builtin_prefetch(&c->timer);
+}

@@ -173,7 +173,7 @@ static void look_for_leaks(struct sim_host *h)
                         test_fail(__FILE__, __LINE__, "port %u has users left", port);
         EXPECT_EQ(SOCKS_OF(h)->slab.used, 0);
         EXPECT_EQ(SOCKS_OF(h)->exts.used, 0);
-        EXPECT_EQ(SOCKS_OF(h)->extras.used, 0);
+        EXPECT_EQ(SOCKS_OF(h)->epolls.extras.used, 0);
         EXPECT_EQ(h->shard.pool.small.used, 0);
         EXPECT_EQ(h->shard.pool.large.used, 0);
 }

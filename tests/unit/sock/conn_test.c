@@ -219,3 +219,77 @@ TEST(sock_descriptor_numbers)
         EXPECT_EQ(socks_init(&ss, &conf, rig->host[0].tcp, &rig->host[0].ss.env), -EINVAL);
         rig_free(rig);
 }
+
+/* Goal:   what the connection holds is not held twice, and comes back when the connection goes.
+ * Method: options and an address set before connect(); the record of the socket is gone with the
+ *         connection, and there again after connect() to AF_UNSPEC.
+ */
+TEST(sock_options_move_into_the_connection)
+{
+        struct rig *rig = rig_new();
+        struct socks *a = &rig->host[0].ss;
+        struct sockaddr_in sin = rig_sin(0x0a000001, 0), to = rig_sin(0x0a000002, RIG_PORT);
+        struct sockaddr unspec = { .sa_family = AF_UNSPEC };
+        socklen_t len = sizeof sin, int_len = sizeof(int);
+        int one = 1, got = 0;
+
+        rig_listen(&rig->host[1], RIG_PORT);
+        int fd = sock_open(a, AF_INET, SOCK_STREAM, 0);
+        EXPECT_EQ(sock_setsockopt(a, fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &one, sizeof one), 0);
+        EXPECT_EQ(sock_setsockopt(a, fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one), 0);
+        EXPECT_EQ(sock_bind(a, fd, SA(&sin), sizeof sin), 0);
+        EXPECT_EQ(a->exts.used, 1);
+        EXPECT_EQ(sock_connect(a, fd, SA(&to), sizeof to), 0);
+        EXPECT_EQ(a->exts.used, 0);
+        EXPECT_EQ(sock_getsockopt(a, fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &got, &int_len), 0);
+        EXPECT_EQ(got, 1);
+        EXPECT_EQ(sock_connect(a, fd, &unspec, sizeof unspec), 0);
+        memset(&sin, 0, sizeof sin);
+        EXPECT_EQ(sock_getsockname(a, fd, (struct sockaddr *)&sin, &len), 0);
+        EXPECT_EQ(ntohl(sin.sin_addr.s_addr), 0x0a000001);
+        EXPECT_EQ(sin.sin_port, 0);
+        got = 0;
+        EXPECT_EQ(sock_getsockopt(a, fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &got, &int_len), 0);
+        EXPECT_EQ(got, 1);
+        EXPECT_EQ(sock_connect(a, fd, SA(&to), sizeof to), 0);
+        EXPECT_EQ(a->exts.used, 0);
+        rig_free(rig);
+}
+
+static int lingering_fd, lingering_turns;
+
+/* What a signal handler may do while close() lingers. */
+static int linger_turn(void *arg, uint64_t deadline_ns)
+{
+        struct socks *ss = &((struct rig_host *)arg)->ss;
+
+        lingering_turns++;
+        EXPECT_EQ(sock_send(ss, lingering_fd, "x", 1, 0), -EBADF);
+        EXPECT_EQ(sock_close(ss, lingering_fd), -EBADF);
+        int fd = sock_open(ss, AF_INET, SOCK_STREAM, 0);
+        EXPECT_GE(fd, 0);
+        EXPECT_NE(fd, lingering_fd);
+        EXPECT_EQ(sock_close(ss, fd), 0);
+        return rig_turn(arg, deadline_ns);
+}
+
+/* Goal:   a socket whose close() lingers is closed for everybody else, and its number is not given out. */
+TEST(sock_lingers_out_of_sight)
+{
+        struct rig *rig = rig_new();
+        struct socks *a = &rig->host[0].ss;
+        struct linger l = { .l_onoff = 1, .l_linger = 2 };
+        int lfd = rig_listen(&rig->host[1], RIG_PORT), fb;
+
+        rig_pair(rig, lfd, &lingering_fd, &fb);
+        EXPECT_EQ(sock_setsockopt(a, lingering_fd, SOL_SOCKET, SO_LINGER, &l, sizeof l), 0);
+        EXPECT_EQ(sock_send(a, lingering_fd, "bye", 3, 0), 3);
+        rig->cut = true;                                        /* nobody acknowledges: it lasts */
+        a->env.turn = linger_turn;
+        EXPECT_EQ(sock_close(a, lingering_fd), 0);
+        a->env.turn = rig_turn;
+        EXPECT_GT(lingering_turns, 1);
+        int fd = sock_open(a, AF_INET, SOCK_STREAM, 0);
+        EXPECT_EQ(fd, lingering_fd);
+        rig_free(rig);
+}

@@ -377,3 +377,242 @@ TEST(epoll_random_walk)
                 rig_free(s.rig);
         }
 }
+
+/* Goal:   a socket that is closed while it is on ready lists is not reported, nor is another that
+ *         takes its number; MOD and DEL of one that is on a list count at once.
+ */
+TEST(epoll_leaves_the_ready_list)
+{
+        struct scene s = scene_new();
+        struct epoll_event ev;
+        int fa, fb, ep2 = sock_epoll_create(s.b, 0);
+
+        EXPECT_EQ(ctl(s.b, s.ep, EPOLL_CTL_ADD, s.fb, EPOLLOUT), 0);            /* on the list */
+        EXPECT_EQ(ctl(s.b, ep2, EPOLL_CTL_ADD, s.fb, EPOLLOUT), 0);             /* as a further registration too */
+        EXPECT_EQ(sock_close(s.b, s.fb), 0);
+        rig_pair(s.rig, s.lfd, &fa, &fb);
+        EXPECT_EQ(fb, s.fb);
+        EXPECT_EQ(wait_one(s.b, s.ep, fb), 0);
+        ev = (struct epoll_event){ .events = EPOLLIN, .data.u64 = 77 };
+        EXPECT_EQ(sock_epoll_ctl(s.b, s.ep, EPOLL_CTL_ADD, fb, &ev), 0);
+        EXPECT_EQ(sock_epoll_wait(s.b, s.ep, &ev, 1, 0), 0);
+        sock_send(s.a, fa, "x", 1, 0);
+        EXPECT_EQ(sock_epoll_wait(s.b, s.ep, &ev, 1, 0), 1);
+        EXPECT_EQ(ev.data.u64, 77);
+        EXPECT_EQ(wait_one(s.b, ep2, fb), 0);
+
+        ev = (struct epoll_event){ .events = EPOLLPRI, .data.u64 = 78 };        /* still on the list */
+        EXPECT_EQ(sock_epoll_ctl(s.b, s.ep, EPOLL_CTL_MOD, fb, &ev), 0);
+        EXPECT_EQ(sock_epoll_wait(s.b, s.ep, &ev, 1, 0), 0);
+        EXPECT_EQ(ctl(s.b, s.ep, EPOLL_CTL_MOD, fb, EPOLLIN), 0);
+        EXPECT_EQ(ctl(s.b, s.ep, EPOLL_CTL_DEL, fb, 0), 0);
+        EXPECT_EQ(wait_one(s.b, s.ep, fb), 0);
+        EXPECT_EQ(ctl(s.b, s.ep, EPOLL_CTL_ADD, fb, EPOLLIN), 0);
+        EXPECT_EQ(wait_one(s.b, s.ep, fb), EPOLLIN);
+        EXPECT_EQ(sock_close(s.b, s.ep), 0);                                    /* with an item on its list */
+        s.ep = sock_epoll_create(s.b, 0);
+        EXPECT_EQ(wait_one(s.b, s.ep, fb), 0);
+        EXPECT_EQ(ctl(s.b, s.ep, EPOLL_CTL_ADD, fb, EPOLLIN), 0);
+        EXPECT_EQ(wait_one(s.b, s.ep, fb), EPOLLIN);
+        EXPECT_EQ(s.b->epolls.extras.used, 0);
+        rig_free(s.rig);
+}
+
+/* Goal:   a list from which most items leave shrinks, and reports the rest in their order.
+ * Method: 90 sockets on a list that nobody reads; those between the first and the last two leave.
+ */
+TEST(epoll_ready_list_shrinks)
+{
+        enum { CNT = 90 };
+        struct rig *rig = rig_new();
+        struct socks *b = &rig->host[1].ss;
+        int fd[CNT], ep = sock_epoll_create(b, 0);
+        struct epoll_event evs[CNT];
+
+        for (int i = 0; i < CNT; i++) {
+                fd[i] = sock_open(b, AF_INET, SOCK_STREAM, 0);          /* unconnected: EPOLLOUT | EPOLLHUP */
+                EXPECT_EQ(ctl(b, ep, EPOLL_CTL_ADD, fd[i], EPOLLOUT), 0);
+        }
+        EXPECT_EQ(b->epolls.chunks.used, CNT / 15);
+        for (int i = 1; i < CNT - 2; i++)
+                EXPECT_EQ(sock_close(b, fd[i]), 0);
+        EXPECT_LE(b->epolls.chunks.used, 4);
+        REQUIRE(sock_epoll_wait(b, ep, evs, CNT, 0) == 3);
+        EXPECT_EQ(evs[0].data.u64, 0x100000000u + (uint32_t)fd[0]);
+        EXPECT_EQ(evs[1].data.u64, 0x100000000u + (uint32_t)fd[CNT - 2]);
+        EXPECT_EQ(evs[2].data.u64, 0x100000000u + (uint32_t)fd[CNT - 1]);
+        rig_free(rig);
+}
+
+/* Goal:   instances whose number does not fit into a socket work as the others.
+ * Method: 65,600 of them; a socket in one of the first, in two of the last and in both.
+ */
+TEST(epoll_very_many_instances)
+{
+        enum { CNT = 65600 };
+        struct rig *rig = rig_new_of(CNT + 10);
+        struct socks *b = &rig->host[1].ss;
+        int lfd = rig_listen(&rig->host[1], RIG_PORT), fa, fb, ep[CNT];
+
+        for (int i = 0; i < CNT; i++)
+                REQUIRE((ep[i] = sock_epoll_create(b, 0)) >= 0);
+        rig_pair(rig, lfd, &fa, &fb);
+        EXPECT_EQ(ctl(b, ep[CNT - 1], EPOLL_CTL_ADD, fb, EPOLLIN | EPOLLET), 0);
+        EXPECT_EQ(ctl(b, ep[0], EPOLL_CTL_ADD, fb, EPOLLIN | EPOLLET), 0);
+        EXPECT_EQ(ctl(b, ep[CNT - 2], EPOLL_CTL_ADD, fb, EPOLLIN | EPOLLET), 0);
+        EXPECT_EQ(b->epolls.extras.used, 2);
+        for (int round = 0; round < 2; round++) {
+                sock_send(&rig->host[0].ss, fa, "x", 1, 0);
+                rig_run(rig, MS(50));
+                EXPECT_EQ(wait_one(b, ep[0], fb), EPOLLIN);
+                EXPECT_EQ(wait_one(b, ep[CNT - 1], fb), EPOLLIN);
+                EXPECT_EQ(wait_one(b, ep[CNT - 2], fb), EPOLLIN);
+                EXPECT_EQ(wait_one(b, ep[CNT - 1], fb), 0);
+                drain(b, fb);
+        }
+        EXPECT_EQ(ctl(b, ep[CNT - 1], EPOLL_CTL_DEL, fb, 0), 0);
+        EXPECT_EQ(ctl(b, ep[CNT - 1], EPOLL_CTL_MOD, fb, EPOLLIN), -ENOENT);
+        EXPECT_EQ(ctl(b, ep[CNT - 2], EPOLL_CTL_MOD, fb, EPOLLOUT), 0);
+        EXPECT_EQ(wait_one(b, ep[CNT - 2], fb), EPOLLOUT);
+        rig_free(rig);
+}
+
+/* Goal:   no event is lost, doubled or meant for somebody else, whatever is closed and made anew.
+ * Method: a random walk over six sockets in three instances, the first of which is watched by a
+ *         fourth, beside a model.  Sockets and instances are closed at any time and others take their numbers; waits
+ *         ask for one, two or all events.  Every registration has a tag of its own.
+ */
+enum { TANGLE_SOCKS = 6, TANGLE_EPS = 3 };
+struct tangle {
+        struct scene   s;
+        struct rnd     rnd;
+        int            fa[TANGLE_SOCKS], fb[TANGLE_SOCKS], ep[TANGLE_EPS], outer;
+        struct model   model[TANGLE_EPS][TANGLE_SOCKS];
+        uint64_t       tag[TANGLE_EPS][TANGLE_SOCKS], last_tag;
+        uint32_t       unread[TANGLE_SOCKS];
+};
+
+static uint32_t tangle_ready(struct tangle *t, int e, int i)
+{
+        struct model *m = &t->model[e][i];
+        m->unread = t->unread[i];
+        return !m->et || m->pending ? model_ready(m) : 0;
+}
+
+static void tangle_open(struct tangle *t, int i)
+{
+        rig_pair(t->s.rig, t->s.lfd, &t->fa[i], &t->fb[i]);
+        sock_setsockopt(t->s.a, t->fa[i], IPPROTO_TCP, 1 /* TCP_NODELAY */, &(int){ 1 }, sizeof(int));
+        t->unread[i] = 0;
+        for (int e = 0; e < TANGLE_EPS; e++)
+                t->model[e][i] = (struct model){ 0 };
+}
+
+static void tangle_watch(struct tangle *t)
+{
+        struct epoll_event ev = { .events = EPOLLIN, .data.u64 = 1 };
+        REQUIRE(sock_epoll_ctl(t->s.b, t->outer, EPOLL_CTL_ADD, t->ep[0], &ev) == 0);
+}
+
+static void tangle_ctl(struct tangle *t, int e, int i)
+{
+        static const uint32_t interests[] = { EPOLLIN, EPOLLIN | EPOLLOUT };
+        struct model *m = &t->model[e][i];
+        int op = 1 + (int)rnd_below(&t->rnd, 3), want = op == EPOLL_CTL_ADD ? (m->in ? -EEXIST : 0) : m->in ? 0 : -ENOENT;
+        bool et = rnd_chance(&t->rnd, 400000), oneshot = rnd_chance(&t->rnd, 200000);
+        uint32_t interest = interests[rnd_below(&t->rnd, 2)];
+        struct epoll_event ev = { .events = interest | (et ? EPOLLET : 0) | (oneshot ? EPOLLONESHOT : 0),
+                                  .data.u64 = ++t->last_tag };
+
+        REQUIRE(sock_epoll_ctl(t->s.b, t->ep[e], op, t->fb[i], &ev) == want);
+        if (want < 0)
+                return;
+        *m = (struct model){ .in = op != EPOLL_CTL_DEL, .interest = interest, .et = et, .oneshot = oneshot };
+        t->tag[e][i] = ev.data.u64;
+        m->unread = t->unread[i];
+        m->pending = model_ready(m);
+}
+
+static void tangle_wait(struct tangle *t, int e)
+{
+        static const int sizes[] = { 1, 2, TANGLE_SOCKS + 1 };
+        struct epoll_event evs[TANGLE_SOCKS + 1];
+        int max = sizes[rnd_below(&t->rnd, 3)], ready = 0;
+
+        for (int i = 0; i < TANGLE_SOCKS; i++)
+                ready += tangle_ready(t, e, i) != 0;
+        if (e == 0)
+                REQUIRE(sock_epoll_wait(t->s.b, t->outer, evs, 2, 0) == (ready != 0));
+        int n = sock_epoll_wait(t->s.b, t->ep[e], evs, max, 0);
+        REQUIRE(n == (ready < max ? ready : max));
+        for (int k = 0; k < n; k++) {
+                int i = 0;
+                while (i < TANGLE_SOCKS && !(t->model[e][i].in && t->tag[e][i] == evs[k].data.u64))
+                        i++;
+                REQUIRE(i < TANGLE_SOCKS && evs[k].events == tangle_ready(t, e, i));
+                struct model *m = &t->model[e][i];
+                m->pending = false;
+                m->spent |= m->oneshot;
+                for (int j = 0; j < k; j++)
+                        REQUIRE(evs[j].data.u64 != evs[k].data.u64);
+        }
+}
+
+static void tangle_step(struct tangle *t)
+{
+        int i = (int)rnd_below(&t->rnd, TANGLE_SOCKS), e = (int)rnd_below(&t->rnd, TANGLE_EPS);
+
+        switch (rnd_below(&t->rnd, 12)) {
+        case 0:
+                REQUIRE(sock_close(t->s.b, t->fb[i]) == 0);
+                REQUIRE(sock_close(t->s.a, t->fa[i]) == 0);
+                tangle_open(t, i);
+                break;
+        case 1:
+                REQUIRE(sock_close(t->s.b, t->ep[e]) == 0);
+                REQUIRE((t->ep[e] = sock_epoll_create(t->s.b, 0)) >= 0);
+                memset(t->model[e], 0, sizeof t->model[e]);
+                if (e == 0)
+                        tangle_watch(t);
+                break;
+        case 2:
+        case 3:
+        case 4:
+                REQUIRE(sock_send(t->s.a, t->fa[i], "x", 1, 0) == 1);
+                rig_run(t->s.rig, MS(1));
+                t->unread[i]++;
+                for (int k = 0; k < TANGLE_EPS; k++)
+                        t->model[k][i].pending |= t->model[k][i].in && !t->model[k][i].spent;
+                break;
+        case 5:
+                drain(t->s.b, t->fb[i]);
+                t->unread[i] = 0;
+                break;
+        case 6:
+        case 7:
+        case 8:
+                tangle_ctl(t, e, i);
+                break;
+        default:
+                tangle_wait(t, e);
+        }
+}
+
+TEST(epoll_random_tangle)
+{
+        for (uint64_t seed = 1; seed <= 40; seed++) {
+                struct tangle t = { .s = scene_new() };
+
+                test_note("seed %llu", (unsigned long long)seed);
+                rnd_seed(&t.rnd, seed);
+                for (int e = 0; e < TANGLE_EPS; e++)
+                        REQUIRE((t.ep[e] = sock_epoll_create(t.s.b, 0)) >= 0);
+                t.outer = t.s.ep;
+                tangle_watch(&t);
+                for (int i = 0; i < TANGLE_SOCKS; i++)
+                        tangle_open(&t, i);
+                for (int step = 0; step < 1500; step++)
+                        tangle_step(&t);
+                rig_free(t.s.rig);
+        }
+}

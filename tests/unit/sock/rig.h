@@ -185,7 +185,9 @@ static inline void rig_free(struct rig *rig)
                 test_saw(&h->counters);
                 EXPECT_EQ(h->ss.slab.used, 0);
                 EXPECT_EQ(h->ss.exts.used, 0);
-                EXPECT_EQ(h->ss.extras.used, 0);
+                EXPECT_EQ(h->ss.epolls.instances.used, 0);
+                EXPECT_EQ(h->ss.epolls.extras.used, 0);
+                EXPECT_EQ(h->ss.epolls.chunks.used, 0);
                 EXPECT_EQ(tcp_flows(h->tcp)->used, 0);
                 EXPECT_EQ(tcp_ports(h->tcp)->bindings.used, 0);
                 socks_fini(&h->ss);
