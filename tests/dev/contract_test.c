@@ -301,6 +301,11 @@ TEST(contract_pcap_loop)  { contract(in_pcap("loop:"), FAR_SELF); }
 TEST(contract_pcap_tap)   { contract(in_pcap("tap:mrtest0"), FAR_KERNEL); }
 TEST(contract_pcap_fault_loop) { contract(in_pcap("fault:loop:"), FAR_SELF); }
 
+TEST(contract_steer_loop) { contract("steer:loop:", FAR_SELF); }
+TEST(contract_steer_loop_pair) { contract("steer:loop:pair", FAR_END); }
+TEST(contract_steer_shm)  { char name[64]; contract(shm_name(name, "steer:"), FAR_END); }
+TEST(contract_steer_tap)  { contract("steer:tap:mrtest0", FAR_KERNEL); }
+
 TEST(contract_of_DEV)
 {
         const char *name = getenv("DEV");

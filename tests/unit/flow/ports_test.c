@@ -191,3 +191,131 @@ TEST(ports_choice_is_hard_to_guess)
         flow_table_fini(&t);
         ports_fini(p);
 }
+
+/* ---- several shards ---- */
+
+enum { SHARDS = 2 };
+static struct ports_all all;
+static struct ports     shard[SHARDS];
+
+static void all_new(void)
+{
+        REQUIRE(ports_all_init(&all, 1000, 40000, 40009, (struct hash_key){ { 3, 4 } }) == 0);
+        for (int i = 0; i < SHARDS; i++) {
+                REQUIRE(ports_init(&shard[i], 1000, 40000, 40009, (struct hash_key){ { 1, 2 } }) == 0);
+                ports_all_join(&all, &shard[i]);
+        }
+}
+
+static void all_free(void)
+{
+        for (int i = 0; i < SHARDS; i++) {
+                EXPECT_EQ(shard[i].bindings.used, 0);
+                ports_fini(&shard[i]);
+        }
+        EXPECT_EQ(all.claims.bindings.used, 0);
+        ports_all_fini(&all);
+}
+
+/* Goal:   a claim on one shard stands in the way of one on another, as on the same shard.
+ * Method: bind, listen, unlisten, REUSEADDR, REUSEPORT, a flow that another shard has; port 0 on both.
+ * Spec:   flow/ports.h
+ */
+TEST(ports_of_shards_conflict)
+{
+        struct ip_addr a = any(), h = host(1);
+        uint32_t other, idx[10];
+
+        all_new();
+        uint32_t mine = bound(&shard[0], host(1), 80, 0);
+        EXPECT_EQ(ports_bind(&shard[1], &a, 80, 0, &other), -EADDRINUSE);
+        EXPECT_EQ(ports_bind(&shard[1], &a, 80, BINDING_REUSEADDR | BINDING_REUSEPORT, &other), -EADDRINUSE);
+        ports_set_flags(&shard[0], mine, BINDING_REUSEADDR);
+        other = bound(&shard[1], any(), 80, BINDING_REUSEADDR);
+        EXPECT_EQ(ports_listen(&shard[0], mine, 5), 0);
+        EXPECT_EQ(ports_listen(&shard[1], other, 6), -EADDRINUSE);
+        ports_unlisten(&shard[0], mine);
+        EXPECT_EQ(ports_listen(&shard[1], other, 6), 0);
+        ports_unbind(&shard[0], mine);
+        ports_unbind(&shard[1], other);
+
+        mine = bound(&shard[0], any(), 80, BINDING_REUSEPORT);
+        other = bound(&shard[1], any(), 80, BINDING_REUSEPORT);
+        EXPECT_EQ(ports_listen(&shard[0], mine, 5), 0);
+        EXPECT_EQ(ports_listen(&shard[1], other, 6), 0);
+        ports_unbind(&shard[0], mine);
+        ports_unbind(&shard[1], other);
+
+        shard[0].users[80] = 1;
+        EXPECT_EQ(ports_bind(&shard[1], &h, 80, 0, &other), -EADDRINUSE);
+        other = bound(&shard[1], host(1), 80, BINDING_REUSEADDR);
+        shard[0].users[80] = 0;
+        ports_unbind(&shard[1], other);
+
+        for (int i = 0; i < 10; i++)
+                idx[i] = bound(&shard[i % 2], any(), 0, 0);
+        EXPECT_EQ(ports_bind(&shard[0], &a, 0, 0, &other), -EADDRINUSE);
+        for (int i = 0; i < 10; i++)
+                ports_unbind(&shard[i % 2], idx[i]);
+        all_free();
+}
+
+/* Goal:   the replica of another shard's listener hears what no listener of the shard's own does.
+ * Method: a replica alone; then an own listener on any address; then one on the very address, on the other shard.
+ * Spec:   flow/ports.h
+ */
+TEST(ports_replicas_hear_last)
+{
+        struct flow_key key = { .laddr = host(1), .raddr = host(9), .lport = 80, .rport = 1234 };
+        struct ip_addr a = any(), h = host(1);
+        uint32_t replica, exact;
+
+        all_new();
+        EXPECT_EQ(ports_replica(&shard[1], &a, 80, BINDING_REUSEPORT, &replica), 0);
+        EXPECT_EQ(ports_listen(&shard[1], replica, 7), 0);
+        for (uint32_t hash = 0; hash < 8; hash++)
+                EXPECT_EQ(ports_find_listener(&shard[1], &key, hash << 29), 7);
+        uint32_t own = bound(&shard[1], any(), 80, BINDING_REUSEPORT);
+        EXPECT_EQ(ports_listen(&shard[1], own, 8), 0);
+        for (uint32_t hash = 0; hash < 8; hash++)
+                EXPECT_EQ(ports_find_listener(&shard[1], &key, hash << 29), 8);
+        EXPECT_EQ(ports_replica(&shard[1], &h, 80, BINDING_REUSEPORT, &exact), 0);
+        EXPECT_EQ(ports_listen(&shard[1], exact, 9), 0);
+        EXPECT_EQ(ports_find_listener(&shard[1], &key, 0), 9);
+        ports_unbind(&shard[1], own);
+        ports_unbind(&shard[1], exact);
+        EXPECT_EQ(ports_find_listener(&shard[1], &key, 0), 7);
+        ports_unbind(&shard[1], replica);
+        all_free();
+}
+
+static bool odd(void *arg, const struct flow_key *key)
+{
+        ++*(int *)arg;
+        return key->lport & 1;
+}
+
+/* Goal:   a port for a connection is one whose answers come here, and when there is none, none is given.
+ * Method: a shard that hears odd ports.
+ * Spec:   flow/ports.h, ports_choose()
+ */
+TEST(ports_choice_is_mine)
+{
+        struct ports *p = ports_new(40000, 40009);
+        struct flow_table t;
+        int asked = 0;
+
+        REQUIRE(flow_table_init(&t, 10, (struct hash_key){ { 5, 6 } }, false) == 0);
+        for (uint32_t i = 0; i < 100; i++) {
+                struct flow_key key = { .laddr = host(1), .raddr = host(i), .rport = 80 };
+                EXPECT_EQ(ports_choose(p, &t, &key, odd, &asked), 0);
+                EXPECT_EQ(key.lport & 1, 1);
+        }
+        ports_fini(p);
+        p = ports_new(40000, 40000);
+        struct flow_key key = { .laddr = host(1), .raddr = host(1), .rport = 80 };
+        EXPECT_EQ(ports_choose(p, &t, &key, odd, &asked), -EADDRNOTAVAIL);
+        EXPECT_EQ(key.lport, 0);
+        flow_table_fini(&t);
+        ports_fini(p);
+}
