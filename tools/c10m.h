@@ -73,6 +73,7 @@ struct c10m_served {
 /* Starts its thread, on core @cpu (-1: any), and waits until it listens.  Ends the program when that fails. */
 struct c10m_server *c10m_server_start(const struct mr_conf *conf, int cpu);
 void c10m_served(const struct c10m_server *srv, struct c10m_served *out);
+double c10m_server_cpu_s(const struct c10m_server *srv);        /* what its thread has had of its core, waiting by polling included */
 /* Take what still comes, stop listening, tell what is left, end. */
 void c10m_server_stop(struct c10m_server *srv, struct c10m_left *left);
 
@@ -105,6 +106,7 @@ uint64_t c10m_phase_rate(const struct c10m_plan *plan, enum c10m_phase phase);
 
 struct c10m_result {
         double   phase_s[C10M_PHASES];
+        double   client_cpu_s[C10M_PHASES], server_cpu_s[C10M_PHASES]; /* what the two threads had of their cores */
         uint32_t through[C10M_PHASES];
         uint64_t held_octets;           /* growth of resident memory from the start to all connected */
         uint64_t wrong;

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { EVENTS_MAX = 256, WAIT_MS = 20 };
 
@@ -125,6 +126,16 @@ void c10m_served(const struct c10m_server *srv, struct c10m_served *out)
         out->closed = atomic_load_explicit(&srv->closed, memory_order_relaxed);
         out->octets = atomic_load_explicit(&srv->octets, memory_order_relaxed);
         out->wrong = atomic_load_explicit(&srv->wrong, memory_order_relaxed);
+}
+
+double c10m_server_cpu_s(const struct c10m_server *srv)
+{
+        struct timespec ts = { 0 };
+        clockid_t clock;
+
+        if (pthread_getcpuclockid(srv->thread, &clock) == 0)
+                clock_gettime(clock, &ts);
+        return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
 void c10m_server_stop(struct c10m_server *srv, struct c10m_left *left)

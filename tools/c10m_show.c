@@ -51,12 +51,12 @@ static uint32_t ends_here(const struct c10m_plan *plan) { return plan->ends == C
 
 void c10m_progress(const struct c10m_plan *plan, const char *phase, uint64_t done, double took_s, uint64_t grown, bool last)
 {
-        static const double every_s = 0.5;
         static double shown_s;
         char n[CMD_TEXT_MAX], all[CMD_TEXT_MAX], rate[CMD_TEXT_MAX], rss[CMD_TEXT_MAX];
         double now = c10m_now_s(), per_s = took_s > 0 ? (double)done / took_s : 0;
         double left_s = per_s > 0 && done < plan->conns ? (plan->conns - (double)done) / per_s : 0;
-        bool tty = isatty(2);
+        bool tty = isatty(2), ramp = done && (strcmp(phase, "connect") == 0 || strcmp(phase, "accept") == 0);
+        double held = ramp ? (double)done : plan->conns, every_s = tty ? 0.5 : 2;
 
         if (!last && (took_s < every_s || now - shown_s < every_s))
                 return;
@@ -64,7 +64,7 @@ void c10m_progress(const struct c10m_plan *plan, const char *phase, uint64_t don
         fprintf(stderr, "%s%-9s %11s of %s  %9s/s  grown by %s, %3.0f B a connection and end  %4.0f s left%s",
                 tty ? "\r" : "", phase, cmd_count_text(n, done), cmd_count_text(all, plan->conns),
                 cmd_count_text(rate, (uint64_t)per_s), cmd_bytes_text(rss, grown),
-                (double)grown / ends_here(plan) / plan->conns, left_s, tty && !last ? "  " : "\n");
+                (double)grown / ends_here(plan) / held, left_s, tty && !last ? "  " : "\n");
 }
 
 /* ---- at the end ---- */
@@ -104,6 +104,14 @@ static void json_left(const char *name, const struct c10m_left *l)
                (unsigned long long)l->rx_frames, (unsigned long long)l->tx_frames, (unsigned long long)l->dropped);
 }
 
+static void json_cpu(const char *name, const double cpu_s[C10M_PHASES])
+{
+        printf(", \"%s\": {", name);
+        for (int p = 0; p < C10M_PHASES; p++)
+                printf("%s\"%s\": %.3f", p ? ", " : "", c10m_phase_names[p], cpu_s[p]);
+        putchar('}');
+}
+
 static void json(const struct c10m_plan *plan, const struct c10m_result *r)
 {
         static const char *const ends[] = { "both", "server", "client" };
@@ -122,6 +130,10 @@ static void json(const struct c10m_plan *plan, const struct c10m_result *r)
                 json_left("server_left", &r->server);
         if (r->has_client)
                 json_left("client_left", &r->client);
+        if (r->has_client)
+                json_cpu("client_cpu_s", r->client_cpu_s);
+        if (r->has_server && r->has_client)
+                json_cpu("server_cpu_s", r->server_cpu_s);
         printf(", \"failed\": %s}\n", r->failed ? "true" : "false");
 }
 
@@ -151,9 +163,13 @@ static void row_left(const char *what, const struct c10m_left *l)
 
 static void row_rate(const char *what, const struct c10m_result *r, enum c10m_phase phase)
 {
-        char n[CMD_TEXT_MAX], rate[CMD_TEXT_MAX];
-        row(what, "%s in %.2f s, %s a second", cmd_count_text(n, r->through[phase]), r->phase_s[phase],
-            cmd_count_text(rate, (uint64_t)per_s(r->through[phase], r->phase_s[phase])));
+        char n[CMD_TEXT_MAX], rate[CMD_TEXT_MAX], cpu[64] = "";
+
+        if (r->has_server && r->has_client)
+                snprintf(cpu, sizeof cpu, " (server's core %.2f s, client's %.2f s)", r->server_cpu_s[phase],
+                         r->client_cpu_s[phase]);
+        row(what, "%s in %.2f s, %s a second%s", cmd_count_text(n, r->through[phase]), r->phase_s[phase],
+            cmd_count_text(rate, (uint64_t)per_s(r->through[phase], r->phase_s[phase])), cpu);
 }
 
 void c10m_table(const struct c10m_plan *plan, const struct c10m_result *r)

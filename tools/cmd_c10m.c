@@ -197,9 +197,16 @@ static uint64_t server_closed(struct run *r)
         return served.closed;
 }
 
+static double cpu_here_s(void)
+{
+        struct timespec ts;
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+        return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
 static void phase(struct run *r, enum c10m_phase what)
 {
-        double began = c10m_now_s();
+        double began = c10m_now_s(), client = cpu_here_s(), server = r->server ? c10m_server_cpu_s(r->server) : 0;
 
         if (!goes_on(r))
                 return;
@@ -211,6 +218,8 @@ static void phase(struct run *r, enum c10m_phase what)
                 until(r, "close", server_closed);
         r->result.phase_s[what] = c10m_now_s() - began;
         r->result.through[what] = (uint32_t)client_done(r);
+        r->result.client_cpu_s[what] = cpu_here_s() - client;
+        r->result.server_cpu_s[what] = r->server ? c10m_server_cpu_s(r->server) - server : 0;
 }
 
 static void hold(struct run *r)
