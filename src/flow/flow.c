@@ -138,9 +138,10 @@ flow_ref flow_find(const struct flow_table *t, uint32_t hash, const struct flow_
         }
 }
 
-void flow_prefetch_records(const struct flow_table *t, uint32_t hash)
+flow_ref flow_probe(const struct flow_table *t, uint32_t hash)
 {
         const struct flow_bucket *b = &t->bucket[flow_home(t, hash)];
+
         for (uint32_t hits = tags_equal(b, flow_tag(hash)); hits; hits &= hits - 1) {
                 flow_ref ref = b->ref[__builtin_ctz(hits)];
                 if (!ref)
@@ -149,7 +150,16 @@ void flow_prefetch_records(const struct flow_table *t, uint32_t hash)
                 __builtin_prefetch(rec);
                 if (flow_ref_kind(ref) == FLOW_CONN)
                         __builtin_prefetch(rec + 64);
+                return ref;
         }
+        return 0;
+}
+
+bool flow_is(const struct flow_table *t, flow_ref ref, const struct flow_key *key)
+{
+        bool wide = key_is_wide(key);
+        struct flow_id id = id_of(key, wide);
+        return record_is(t, ref, &id, key, wide);
 }
 
 static bool put(struct flow_bucket *b, uint8_t tag, flow_ref ref)
@@ -219,10 +229,12 @@ void flow_remove(struct flow_table *t, uint32_t hash, flow_ref ref)
         uint32_t slot, at = bucket_of(t, hash, ref, &slot);
         flow_lift(t, flow_home(t, hash), at, slot);
         t->used--;
+        t->removed++;
 }
 
 void flow_replace(struct flow_table *t, uint32_t hash, flow_ref from, flow_ref to)
 {
         uint32_t slot, at = bucket_of(t, hash, from, &slot);
         t->bucket[at].ref[slot] = to;
+        t->removed++;
 }

@@ -99,6 +99,7 @@ struct flow_table {
         uint32_t            used;
         struct hash_key     key;
         struct slab        *slab[FLOW_KIND_CNT];        /* where the records of each kind are */
+        uint32_t            removed;            /* counts removals and replacements: what flow_probe() said before may be void */
         uint64_t            rehashed;           /* records that growing has looked at */
         enum mem_pages      pages;
 };
@@ -137,8 +138,10 @@ void flow_remove(struct flow_table *t, uint32_t hash, flow_ref ref);
 /* The same tuple goes on as another record (half-open -> connection -> TIME-WAIT). */
 void flow_replace(struct flow_table *t, uint32_t hash, flow_ref from, flow_ref to);
 
-/* The two early passes of a burst: start the load of the bucket; then of the
- * records whose tag fits. */
+/* A burst is looked up in passes, so that the misses of all its packets overlap: flow_prefetch() starts
+ * the load of the bucket; flow_probe() looks into it, starts the load of the record that the flow
+ * probably has, and names it; and flow_is() tells whether it is the one (else ask flow_find()).  A
+ * reference is void once t->removed has changed. */
 static inline uint32_t flow_home(const struct flow_table *t, uint32_t hash)
 {
         uint32_t at = hash & t->low;
@@ -148,4 +151,5 @@ static inline void flow_prefetch(const struct flow_table *t, uint32_t hash)
 {
         __builtin_prefetch(&t->bucket[flow_home(t, hash)]);
 }
-void flow_prefetch_records(const struct flow_table *t, uint32_t hash);
+flow_ref flow_probe(const struct flow_table *t, uint32_t hash);         /* 0: none in its home bucket */
+bool     flow_is(const struct flow_table *t, flow_ref ref, const struct flow_key *key);

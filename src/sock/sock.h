@@ -143,6 +143,12 @@ void socks_fini(struct socks *ss);
 /* Octets of memory that sockets have touched so far. */
 uint64_t socks_bytes(const struct socks *ss);
 
+/* Begin to load what a note to @owner will need; any number will do. */
+static inline void socks_prefetch(const struct socks *ss, uint32_t owner)
+{
+        __builtin_prefetch(slab_at(&ss->slab, owner));
+}
+
 /* The engine had something to say.  Called by the shard for every note with events. */
 void socks_note(struct socks *ss, const struct tcp_note *note);
 

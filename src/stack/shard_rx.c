@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* stack/shard_rx.c - From the device to the sockets, a burst at a time
  *
- * Three passes over the burst, so that each has one reason to miss the cache
+ * Four passes over the burst, so that each has one reason to miss the cache
  * and starts the loads that the next one needs:
  *
  *      1  what is it?         ip/, wire/    starts loading the flow's bucket
  *      2  whose is it?        flow/         starts loading the connection
- *      3  what does it mean?  tcp/, sock/   RFC 9293, then whoever waits is told
+ *      3  what has it got?    tcp/, sock/   starts loading its queues and its socket
+ *      4  what does it mean?  tcp/, sock/   RFC 9293, then whoever waits is told
  *
  * Replies are not sent here: connections that have something to say are pulled
  * once the whole burst is through (shard_tx.c), so ACKs coalesce by themselves.
@@ -18,14 +19,6 @@
 
 #include <errno.h>
 
-/* A TCP segment between the passes. */
-struct rx_seg {
-        struct pkt     *p;
-        struct flow_key key;
-        uint32_t        hash;
-        struct tcp_seg  seg;
-};
-
 /* RFC 9293 MUST-2, MUST-3, unless the device has looked (or never left this machine's memory). */
 static bool checksum_ok(const struct pkt *p, const struct ip_rx *rx)
 {
@@ -33,7 +26,7 @@ static bool checksum_ok(const struct pkt *p, const struct ip_rx *rx)
                csum_transport(&rx->src, &rx->dst, IP_PROTO_TCP, p->data, p->len) == CSUM_RIGHT;
 }
 
-static enum drop parse_tcp(struct shard *sh, struct pkt *p, const struct ip_rx *rx, struct rx_seg *out)
+static enum drop parse_tcp(struct shard *sh, struct pkt *p, const struct ip_rx *rx, struct tcp_rx *out)
 {
         if (rx->broadcast)                              /* RFC 9293 MUST-57 */
                 return DROP_TCP_BROADCAST;
@@ -98,7 +91,7 @@ void shard_take_failures(struct shard *sh)
 }
 
 /* Pass 1 for one frame.  True: a TCP segment for the next passes. */
-static bool classify(struct shard *sh, struct pkt *p, struct rx_seg *out)
+static bool classify(struct shard *sh, struct pkt *p, struct tcp_rx *out)
 {
         struct ip_rx rx;
 
@@ -119,33 +112,47 @@ static bool classify(struct shard *sh, struct pkt *p, struct rx_seg *out)
         return false;
 }
 
+/* Pass 4 for the first of @cnt segments, or for a train of them.  Returns how many. */
+static uint32_t input(struct shard *sh, struct tcp_rx *rx, uint32_t cnt)
+{
+        struct tcp_note note;
+        uint32_t taken = tcp_input_expected(sh->tcp, rx, cnt, sh->now_ns, &note);
+
+        if (taken) {
+                sh->counters.drop[DROP_NONE] += taken;
+        } else {
+                taken = 1;
+                count_drop(&sh->counters, tcp_input(sh->tcp, rx->p, &rx->seg, &rx->key, rx->hash, sh->now_ns, &note));
+        }
+        tell(sh, &note);
+        return taken;
+}
+
 static uint32_t rx_port(struct shard *sh, uint32_t index)
 {
         struct shard_port *port = &sh->port[index];
-        struct flow_table *flows = tcp_flows(sh->tcp);
         struct pkt *pkts[BURST_MAX];
-        struct rx_seg segs[BURST_MAX];
-        uint32_t burst = u32_min(port->dev->caps.burst_best, BURST_MAX), seg_cnt = 0;
+        struct tcp_rx rx[BURST_MAX];
+        uint32_t burst = u32_min(port->dev->caps.burst_best, BURST_MAX), segs = 0;
         uint32_t cnt = netdev_rx(&port->queue, pkts, burst, sh->now_ns);
 
         for (uint32_t i = 0; i < cnt; i++) {
                 if (i + 1 < cnt)
                         __builtin_prefetch(pkts[i + 1]->data);
                 pkts[i]->iface = (uint8_t)index;
-                seg_cnt += classify(sh, pkts[i], &segs[seg_cnt]);
+                segs += classify(sh, pkts[i], &rx[segs]);
         }
-        for (uint32_t i = 0; i < seg_cnt; i++)
-                flow_prefetch_records(flows, segs[i].hash);
+        tcp_rx_probe(sh->tcp, rx, segs);
+        for (uint32_t i = 0; i < segs; i++)
+                socks_prefetch(&sh->socks, tcp_rx_prefetch(sh->tcp, &rx[i]));
 
-        for (uint32_t i = 0; i < seg_cnt; i++) {
-                struct rx_seg *s = &segs[i];
-                struct tcp_note note;
-                enum drop why = tcp_input(sh->tcp, s->p, &s->seg, &s->key, s->hash, sh->now_ns, &note);
-                count_drop(&sh->counters, why);
-                tell(sh, &note);
+        for (uint32_t i = 0; i < segs;) {
+                uint64_t used = sh->counters.drop[DROP_NONE];
+                uint32_t taken = input(sh, &rx[i], segs - i);
                 /* RFC 1122 2.3.2.1: progress shows that the neighbour lives; one a burst is told often enough. */
-                if (i == 0 && why == DROP_NONE && s->seg.flags & TCP_ACK)
-                        ip_neigh_confirm(&sh->ip, &s->key.raddr, sh->now_ns);
+                if (i == 0 && rx[0].seg.flags & TCP_ACK && sh->counters.drop[DROP_NONE] != used)
+                        ip_neigh_confirm(&sh->ip, &rx[0].key.raddr, sh->now_ns);
+                i += taken;
         }
         return cnt;
 }

@@ -26,6 +26,25 @@ static enum drop input_unbound(struct tcp *t, const struct tcp_arrival *a, const
         return listen_input(t, listener, a, iss_min);
 }
 
+void tcp_rx_probe(struct tcp *t, struct tcp_rx rx[], uint32_t cnt)
+{
+        t->probed_at = t->flows.removed;
+        for (uint32_t i = 0; i < cnt; i++)
+                rx[i].ref = flow_probe(&t->flows, rx[i].hash);
+}
+
+uint32_t tcp_rx_prefetch(const struct tcp *t, const struct tcp_rx *rx)
+{
+        if (flow_ref_kind(rx->ref) != FLOW_CONN)
+                return 0;
+        const struct tcp_conn *c = conn_at(t, flow_ref_idx(rx->ref));
+        if (c->flight)
+                __builtin_prefetch(flight_at(t, c));
+        if (c->recvq)
+                __builtin_prefetch(recvq_at(t, c));
+        return c->owner;
+}
+
 enum drop tcp_input(struct tcp *t, struct pkt *p, const struct tcp_seg *seg, const struct flow_key *key, uint32_t hash,
                     uint64_t now_ns, struct tcp_note *note)
 {

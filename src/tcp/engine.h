@@ -247,6 +247,7 @@ struct tcp {
         uint32_t          owed[OWED_MAX];               /* who owes an ACK and is not in the wheel for it (timers.c) */
         uint32_t          owed_head, owed_tail;         /* run on without end: the place is modulo OWED_MAX */
         uint32_t          owed_mark[2];                 /* the tail at the end of the last turn and of the one before */
+        uint32_t          probed_at;                    /* flows.removed at the last tcp_rx_probe() */
         bool              starved;                      /* the last poll found no packet buffer */
         uint64_t          challenge_refill_ns;          /* token bucket, RFC 5961 7 */
         uint32_t          challenge_tokens;
@@ -416,11 +417,6 @@ enum drop conn_input(struct tcp *t, struct tcp_conn *c, struct pkt *p, const str
 
 /* Text of @text_len octets has arrived: acknowledge it now or soon (RFC 9293 3.8.6.3). */
 void text_acknowledge(struct tcp *t, struct tcp_conn *c, uint32_t text_len, bool in_order, bool gap_before, uint64_t now_ns);
-
-/* ---- fast.c ---- */
-/* Take @p if it is the segment that was expected.  False: it is not, and nothing has changed. */
-bool fast_input(struct tcp *t, struct tcp_conn *c, struct pkt *p, const struct tcp_seg *seg, uint64_t now_ns,
-                struct tcp_note *note, bool *kept);
 
 /* A segment that begins or ends a handshake, and what becomes of it: as in tcp_input(). */
 struct tcp_arrival {

@@ -6,8 +6,12 @@
  * header prediction).  For it the steps of RFC 9293 3.10.7.4 come to a few
  * lines: its sequence number is RCV.NXT, it has neither SYN, FIN nor RST, its
  * acknowledgment and its timestamp are no surprise, and nothing is being
- * repaired.  fast_input() takes such a segment and says so; every other one is
- * left untouched for the steps of input.c.
+ * repaired.  tcp_input_expected() takes such a segment; every other one is left
+ * untouched for the steps of input.c.
+ *
+ * Segments of a burst that follow on each other are a train: the connection is
+ * found once, the acknowledgment and the window are looked at once, the owner
+ * is told once, and the text of each is appended.
  *
  * The ordinary path is right without this file: with tcp_conf.fast_path false
  * the same segments give the same answers, octet for octet, and the tests run
@@ -27,6 +31,13 @@ static bool is_expected(const struct tcp_conn *c, const struct tcp_seg *seg, uin
                 return false;
         /* An ACK that acknowledges nothing is a duplicate, a probe or a window update. */
         return text_len ? !(c->flags & TF_ORPHAN) : !seq_eq(seg->ack, c->snd_una);
+}
+
+/* RFC 7323 4.3 */
+static void take_timestamp(struct tcp_conn *c, const struct tcp_seg *seg)
+{
+        if (c->flags & TF_TS && seq_le(seg->seq, c->rcv_acked))
+                c->ts_recent = seg->ts_val;
 }
 
 /* Can the acknowledgment be taken without a thought about losses, or about writers that wait? */
@@ -50,28 +61,70 @@ static bool text_is_plain(const struct tcp *t, const struct tcp_conn *c, const s
         return !q || (!q->ooo && !q->fin_early && q->len < conn_opts(t, c)->rcvbuf);
 }
 
-bool fast_input(struct tcp *t, struct tcp_conn *c, struct pkt *p, const struct tcp_seg *seg, uint64_t now_ns,
-                struct tcp_note *note, bool *kept)
+/* Does @next go on where @first, which has just been taken, or its train ends? */
+static bool is_next(const struct tcp *t, const struct tcp_conn *c, const struct tcp_rx *first, const struct tcp_rx *next)
 {
-        uint32_t text_len = p->len;
-        struct tcp_flight *f = flight_at(t, c);
-        struct tcp_recvq *q = recvq_at(t, c);
+        return next->ref == first->ref && next->hash == first->hash && next->p->len > next->seg.hdr_len &&
+               seq_eq(next->seg.ack, first->seg.ack) && next->seg.window == first->seg.window &&
+               is_expected(c, &next->seg, next->p->len - next->seg.hdr_len) && text_is_plain(t, c, recvq_at(t, c)) &&
+               flow_is(&t->flows, next->ref, &next->key);
+}
 
-        if (!is_expected(c, seg, text_len) || !ack_is_plain(t, c, f, seg->ack) || (text_len && !text_is_plain(t, c, q)))
-                return false;
-        count(t->counters, CNT_TCP_EXPECTED);
-        if (c->flags & TF_TS && seq_le(seg->seq, c->rcv_acked))
-                c->ts_recent = seg->ts_val;             /* RFC 7323 4.3 */
+static void take_text(struct tcp *t, struct tcp_conn *c, struct pkt *p, uint64_t now_ns)
+{
+        uint32_t len = p->len;
+
+        recvq_append(t, c, p);
+        text_acknowledge(t, c, len, true, false, now_ns);
+}
+
+/* Returns segments taken. */
+static uint32_t take_train(struct tcp *t, struct tcp_conn *c, struct tcp_rx rx[], uint32_t cnt, uint64_t now_ns)
+{
+        uint32_t taken = 1;
+
+        take_text(t, c, rx[0].p, now_ns);
+        for (; taken < cnt && is_next(t, c, &rx[0], &rx[taken]); taken++) {
+                struct tcp_rx *next = &rx[taken];
+                pkt_pull(next->p, next->seg.hdr_len);
+                take_timestamp(c, &next->seg);
+                c->snd_wl1 = next->seg.seq;             /* the rest of ack_window() would find the same window */
+                take_text(t, c, next->p, now_ns);
+        }
+        count_add(t->counters, CNT_TCP_JOINED, taken - 1);
+        return taken;
+}
+
+uint32_t tcp_input_expected(struct tcp *t, struct tcp_rx rx[], uint32_t cnt, uint64_t now_ns, struct tcp_note *note)
+{
+        const struct tcp_seg *seg = &rx[0].seg;
+        flow_ref ref = rx[0].ref;
+        uint32_t text_len = rx[0].p->len - seg->hdr_len, taken = 1;
+
+        if (!t->conf.fast_path || flow_ref_kind(ref) != FLOW_CONN || t->flows.removed != t->probed_at ||
+            !flow_is(&t->flows, ref, &rx[0].key))
+                return 0;
+        struct tcp_conn *c = conn_at(t, flow_ref_idx(ref));
+        struct tcp_flight *f = flight_at(t, c);
+        if (!is_expected(c, seg, text_len) || !ack_is_plain(t, c, f, seg->ack) ||
+            (text_len && !text_is_plain(t, c, recvq_at(t, c))))
+                return 0;
+
+        *note = (struct tcp_note){ 0 };
+        pkt_pull(rx[0].p, seg->hdr_len);
+        take_timestamp(c, seg);
         c->probes = 0;
         c->last_rx = tick_of_ns(now_ns);
         if (!seq_eq(seg->ack, c->snd_una))
                 ack_new(t, c, f, seg, now_ns);
         ack_window(t, c, seg);
         if (text_len) {
-                *kept = true;
-                recvq_append(t, c, p);
+                taken = take_train(t, c, rx, cnt, now_ns);
                 note_add(note, c, TCP_EV_READABLE);
-                text_acknowledge(t, c, text_len, true, false, now_ns);
+        } else {
+                pkt_give(t->pool, rx[0].p);
         }
-        return true;
+        count_add(t->counters, CNT_TCP_SEGS_RCVD, taken);
+        count_add(t->counters, CNT_TCP_EXPECTED, taken);
+        return taken;
 }

@@ -423,8 +423,6 @@ enum drop conn_input(struct tcp *t, struct tcp_conn *c, struct pkt *p, const str
         };
         size_t first = 0;
 
-        if (t->conf.fast_path && fast_input(t, c, p, seg, now_ns, note, kept))
-                return DROP_NONE;
         if (c->state == TCP_SYN_SENT) {
                 if (syn_sent(&a) == DONE)
                         return a.drop;

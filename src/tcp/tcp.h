@@ -149,6 +149,34 @@ struct ports      *tcp_ports(struct tcp *t);
 
 /* ---- from the wire and the clock: called by the shard ---- */
 
+/* A segment of a burst.  The burst goes through the engine in passes, so that what each segment needs
+ * of the memory is on its way before it is used. */
+struct tcp_rx {
+        struct pkt     *p;              /* as tcp_input() takes it */
+        struct flow_key key;
+        uint32_t        hash;           /* flow_hash() of key */
+        flow_ref        ref;            /* by tcp_rx_probe(): the flow that it probably is, 0: unknown */
+        struct tcp_seg  seg;
+};
+
+/* Find the flows of a burst whose buckets flow_prefetch() has begun to load, and begin to load their records. */
+void tcp_rx_probe(struct tcp *t, struct tcp_rx rx[], uint32_t cnt);
+/* Begin to load what the record of @rx refers to.  Returns its owner if it has one, for the same purpose: a hint. */
+uint32_t tcp_rx_prefetch(const struct tcp *t, const struct tcp_rx *rx);
+
+/**
+ * tcp_input_expected() - Process segments that were expected, the short way (fast.c)
+ * @rx:   @cnt segments of a burst, all probed
+ * @note: filled in unless 0 is returned
+ *
+ * Takes the first, and with it those behind it that go on where it ends: the same flow, in order, with
+ * the same acknowledgment and window.
+ *
+ * Return: segments taken, each as if by tcp_input() with DROP_NONE; 0: the first is not an expected one,
+ * nothing has changed
+ */
+uint32_t tcp_input_expected(struct tcp *t, struct tcp_rx rx[], uint32_t cnt, uint64_t now_ns, struct tcp_note *note);
+
 /**
  * tcp_input() - Process one segment by RFC 9293 3.10.7
  * @p:    data at the TCP header, len to the end of the IP payload.  Taken: the engine keeps or frees it.
