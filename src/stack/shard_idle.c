@@ -94,20 +94,25 @@ static int sleep_on_devices(struct shard *sh, uint64_t until_ns)
         return rc;
 }
 
+static bool take_wake(struct shard *sh)
+{
+        bool woken = sh->woken;
+        sh->woken = false;
+        return woken;
+}
+
 static int idle(struct shard *sh, uint64_t deadline_ns)
 {
         uint64_t idle_since_ns = sh->now_ns;
         int rc = 0;
 
         for (uint32_t spins = 1; rc == 0 && shard_turn(sh) == 0 && sh->now_ns < deadline_ns; spins++) {
-                if (!sh->never_sleep && sh->now_ns - idle_since_ns >= sh->spin_ns)
+                if (take_wake(sh))
+                        rc = -EINTR;
+                else if (!sh->never_sleep && sh->now_ns - idle_since_ns >= sh->spin_ns)
                         rc = sleep_on_devices(sh, u64_min(deadline_ns, shard_next_deadline(sh)));
                 else if (spins % SPINS_A_LOOK == 0 && signal_waits(sh))
                         rc = -EINTR;
-                if (sh->woken) {
-                        sh->woken = false;
-                        rc = -EINTR;
-                }
         }
         return rc;
 }

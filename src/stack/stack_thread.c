@@ -175,7 +175,7 @@ static void decide(struct crew *c, uint32_t cnt, int rc)
 static int run_crew(struct crew *c, struct hand *hands)
 {
         uint32_t cnt = c->st->member_cnt, started = 1;
-        int rc = 0;
+        int rc = mr_shard_attach(c->st, 0);
 
         for (; started < cnt && rc == 0; started++) {
                 hands[started] = (struct hand){ c, started, 0 };
@@ -183,8 +183,7 @@ static int run_crew(struct crew *c, struct hand *hands)
                 if (rc < 0)
                         break;
         }
-        int mine = mr_shard_attach(c->st, 0);
-        decide(c, started - 1, rc < 0 ? rc : mine);
+        decide(c, started - 1, rc);
         if (c->go)
                 work(c, 0);
         for (uint32_t i = 1; i < started; i++)
