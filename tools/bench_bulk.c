@@ -37,7 +37,6 @@ static void server(struct bench_duo *d)
         double *out = d->shared->server;
         int ep;
 
-        bench_tsc_hz();
         bench_duo_up(d, true);
         int listener = bench_listen(d->net, &ep);
         bench_phase_set(d, PHASE_LISTENING);

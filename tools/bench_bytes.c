@@ -33,7 +33,7 @@ static int run(int argc, char **argv)
         uint64_t conns = 0;
         bool json = false;
         const struct cmd_opt opts[] = {
-                { "conns", CMD_NUMBER, &conns, 0, 50000000, "measure at this many connections; 0: at 100,000 and 1,000,000" },
+                { "conns", CMD_NUMBER, &conns, 0, 50000000, "so many connections; 0: 100,000 and 1,000,000" },
                 { "json", CMD_FLAG, &json, 0, 0, "print the result as JSON" },
                 { 0 },
         };

@@ -98,6 +98,11 @@ enum { CONNS_PER_S, FRAMES_PER_CONN, CYCLES, BUSY, CORE };
 
 static void measure(struct bench_duo *d, double out[BENCH_VALUES])
 {
+        if (d->one_thread) {
+                bench_turns(d, true, &out[CYCLES], &out[FRAMES_PER_CONN]);
+                out[CONNS_PER_S] = out[BUSY] = out[CORE] = NAN;
+                return;
+        }
         bench_duo_run(d, bench_echo_server, d->sparse ? bench_sparse_cycle : client);
         const double *s = d->shared->server;
         out[CONNS_PER_S] = s[ECHO_CLOSED] / s[ECHO_SECONDS];
@@ -113,10 +118,11 @@ static int run(int argc, char **argv)
         struct bench_opts bo = { .seconds_text = "1" };
         const char *over_text = "loop", *client_text = "sparse";
         uint64_t window = 128;
-        bool vs_kernel = false;
+        bool vs_kernel = false, one_thread = false;
         const struct cmd_opt opts[] = {
                 { "window", CMD_NUMBER, &window, 1, 10000, "connections in their lives at once" },
                 { "client", CMD_TEXT, &client_text, 0, 0, "sparse (keeps nothing of connections) or sockets" },
+                { "one-thread", CMD_FLAG, &one_thread, 0, 0, "client and server take turns, the server's are timed" },
                 { "over", CMD_TEXT, &over_text, 0, 0, "two threads joined by loop, or two processes by shm" },
                 { "vs-kernel", CMD_FLAG, &vs_kernel, 0, 0, "do the same over the kernel's sockets, in turns" },
                 BENCH_OPTS(bo),
@@ -130,7 +136,7 @@ static int run(int argc, char **argv)
         struct bench_duo d = {
                 .conf = &conf, .over = bench_over(over_text), .conns = (uint32_t)window,
                 .window = (uint32_t)window, .seconds = bo.seconds,
-                .sparse = bench_client_is_sparse(client_text),
+                .sparse = bench_client_is_sparse(client_text), .one_thread = one_thread,
         };
         if (!bench_rounds(&d, vs_kernel, measure, ours, kernel))
                 return 1;

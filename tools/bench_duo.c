@@ -166,13 +166,8 @@ static pid_t client_fork(struct client *c)
         return pid;
 }
 
-void bench_duo_run(struct bench_duo *d, bench_end_fn server, bench_end_fn client)
+void bench_duo_prepare(struct bench_duo *d)
 {
-        struct client c = { d, client };
-        pthread_t thread;
-        pid_t pid = 0;
-        int rc, status = 0;
-
         d->net = d->over == BENCH_KERNEL ? &bench_net_kernel : &bench_net_millrace;
         d->shared = mmap(NULL, sizeof *d->shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (d->shared == MAP_FAILED)
@@ -182,7 +177,18 @@ void bench_duo_run(struct bench_duo *d, bench_end_fn server, bench_end_fn client
         signal(SIGPIPE, SIG_IGN);
         signal(SIGINT, on_signal);
         signal(SIGTERM, on_signal);
-        bench_cores();
+        bench_cores();                                  /* found out now, and then known to both */
+        bench_tsc_hz();
+}
+
+void bench_duo_run(struct bench_duo *d, bench_end_fn server, bench_end_fn client)
+{
+        struct client c = { d, client };
+        pthread_t thread;
+        pid_t pid = 0;
+        int rc, status = 0;
+
+        bench_duo_prepare(d);
         if (d->over == BENCH_SHM)
                 pid = client_fork(&c);
         else if ((rc = pthread_create(&thread, NULL, client_main, &c)) != 0)
@@ -230,7 +236,7 @@ bool bench_rounds(const struct bench_duo *d, bool vs_kernel, bench_measure_fn me
         us.duo.seconds /= rounds;
         struct round them = us;
         them.duo.over = BENCH_KERNEL;
-        them.duo.sparse = false;
+        them.duo.sparse = them.duo.one_thread = false;
         for (uint32_t i = 0; i < rounds; i++) {
                 if (!bench_apart(measure_round, &us, seen[0][i], sizeof seen[0][i]))
                         return false;

@@ -61,9 +61,10 @@ struct bench_duo {
         uint32_t                conns;
         uint32_t                window;         /* messages or connections under way at once */
         bool                    sparse;         /* the client is that of bench_sparse.c; never with the kernel */
+        bool                    one_thread;     /* bench_turns() instead of bench_duo_run(); likewise */
         double                  seconds;
         const char             *options;        /* of both stacks besides: "mtu=9000 tcp_delack=1ms", or NULL */
-        /* set by bench_duo_run() */
+        /* set by bench_duo_prepare() */
         const struct bench_net *net;
         char                    device[64];
         struct bench_shared    *shared;
@@ -71,6 +72,8 @@ struct bench_duo {
 
 typedef void (*bench_end_fn)(struct bench_duo *d);
 
+/* Fill in what is the run's: net, device, shared; bench_duo_run() does so itself. */
+void bench_duo_prepare(struct bench_duo *d);
 /* Run both ends, the server in this thread and bound to the first core.  The client ends first. */
 void bench_duo_run(struct bench_duo *d, bench_end_fn server, bench_end_fn client);
 /* Start the stack of this end and attach it, unless it is the kernel's.  An end that speaks to the
@@ -151,21 +154,56 @@ enum bench_echo_value {
 /* An ordinary program: epoll_wait(), accept(), recv(), send(), close(). */
 void bench_echo_server(struct bench_duo *d);
 
+/* The same in pieces. */
+struct bench_echo {
+        const struct bench_net *net;
+        int                     listener, ep;
+        uint64_t                messages, closed;
+};
+void bench_echo_open(struct bench_echo *e, struct bench_duo *d);
+/* One epoll_wait() and what it brings.  Returns how many events. */
+int  bench_echo_turn(struct bench_echo *e);
+
 /* The device is the benchmark's: ends the program if the user has named one. */
 void bench_no_device(const struct mr_conf *conf);
 
 /* ---- clients that keep nothing of their connections ---- */
 
-enum { BENCH_MSG = 64 };                /* octets of a message */
+enum {
+        BENCH_MSG     = 64,             /* octets of a message */
+        BENCH_NUMBERS = 1000000,        /* connections that come again and again in bench_sparse_cycle() */
+};
+
+struct sparse;
 
 /* "sparse" or "sockets", or ends the program. */
 bool bench_client_is_sparse(const char *text);
+struct sparse *bench_sparse_open(const struct bench_duo *d, uint32_t numbers);
+/* Ends the program if it saw what must not happen. */
+void bench_sparse_check(const struct sparse *s);
+uint64_t bench_now_ns(void);
 /* d->conns connections talk, d->window of them at once. */
 void bench_sparse_talk(struct bench_duo *d);
 /* d->window connections at once connect, talk and close, again and again. */
 void bench_sparse_cycle(struct bench_duo *d);
 
+/* ---- both ends in one thread ---- */
+
+/**
+ * bench_turns() - Client and server take turns in this thread; the server's are timed
+ * @cycle: the client is as in bench_sparse_cycle(), else as in bench_sparse_talk()
+ * @cycles, @frames: for a message, or with @cycle for a connection; cycles are a median
+ *
+ * What is left when there is no second core, no waiting and no cache line that
+ * travels.  Hardly disturbed by other programs.
+ */
+void bench_turns(struct bench_duo *d, bool cycle, double *cycles, double *frames);
+
 /* ---- how busy an end is ---- */
+
+/* Frames in and out of this thread's stack so far. */
+uint64_t bench_frames_moved(void);
+
 
 /* Time is counted as busy in turns that moved a frame or brought an event.  What other programs
  * took of the core meanwhile is taken off, in equal parts from busy and idle time. */

@@ -6,12 +6,7 @@
 
 enum { EVENTS_MAX = 256, READ_MAX = 4096 };
 
-struct echo {
-        const struct bench_net *net;
-        uint64_t                messages, closed;
-};
-
-static void serve(struct echo *e, int fd)
+static void serve(struct bench_echo *e, int fd)
 {
         uint8_t buf[READ_MAX];
         ssize_t n = e->net->recv(fd, buf, sizeof buf, 0);
@@ -25,7 +20,7 @@ static void serve(struct echo *e, int fd)
         }
 }
 
-static void report(double *out, const struct echo *e, struct bench_busy *busy)
+static void report(double *out, const struct bench_echo *e, struct bench_busy *busy)
 {
         bench_busy_end(busy);
         out[ECHO_MESSAGES] = (double)e->messages;
@@ -37,31 +32,42 @@ static void report(double *out, const struct echo *e, struct bench_busy *busy)
         out[ECHO_SECONDS] = (double)(busy->at - busy->began) / bench_tsc_hz();
 }
 
-void bench_echo_server(struct bench_duo *d)
+void bench_echo_open(struct bench_echo *e, struct bench_duo *d)
+{
+        *e = (struct bench_echo){ .net = d->net };
+        bench_duo_up(d, true);
+        e->listener = bench_listen(d->net, &e->ep);
+        bench_phase_set(d, PHASE_LISTENING);
+}
+
+int bench_echo_turn(struct bench_echo *e)
 {
         struct epoll_event evs[EVENTS_MAX];
-        struct echo e = { .net = d->net };
+        int cnt = e->net->epoll_wait(e->ep, evs, EVENTS_MAX, 0);
+
+        for (int i = 0; i < cnt; i++) {
+                if (evs[i].data.u64 == BENCH_LISTENER)
+                        bench_accept(e->net, e->listener, e->ep);
+                else
+                        serve(e, (int)evs[i].data.u64);
+        }
+        return cnt;
+}
+
+void bench_echo_server(struct bench_duo *d)
+{
+        struct bench_echo e;
         struct bench_busy busy = { 0 };
         uint32_t phase, before = PHASE_LISTENING;
-        int ep;
 
-        bench_tsc_hz();                                 /* it takes a while when asked for the first time */
-        bench_duo_up(d, true);
-        int listener = bench_listen(d->net, &ep);
-        bench_phase_set(d, PHASE_LISTENING);
+        bench_echo_open(&e, d);
         while ((phase = bench_phase(d)) != PHASE_DONE) {
                 if (phase != before) {
                         before = phase;
                         e.messages = e.closed = 0;
                         bench_busy_begin(&busy, d);
                 }
-                int cnt = d->net->epoll_wait(ep, evs, EVENTS_MAX, 0);
-                for (int i = 0; i < cnt; i++) {
-                        if (evs[i].data.u64 == BENCH_LISTENER)
-                                bench_accept(d->net, listener, ep);
-                        else
-                                serve(&e, (int)evs[i].data.u64);
-                }
+                int cnt = bench_echo_turn(&e);
                 if (phase == PHASE_MEASURE)
                         bench_busy_turn(&busy, cnt);
         }

@@ -142,8 +142,7 @@ static uint32_t counter_named(const char *wanted)
         return i;
 }
 
-/* Frames in and out of this thread's stack. */
-static uint64_t frames_moved(void)
+uint64_t bench_frames_moved(void)
 {
         static _Thread_local uint32_t in, out;
         uint64_t rx = 0, tx = 0;
@@ -168,13 +167,13 @@ void bench_busy_begin(struct bench_busy *b, const struct bench_duo *d)
 {
         *b = (struct bench_busy){ .kernel = d->over == BENCH_KERNEL, .cpu_began_ns = thread_cpu_ns() };
         if (!b->kernel)
-                b->frames_began = b->frames = frames_moved();
+                b->frames_began = b->frames = bench_frames_moved();
         b->began = b->at = bench_tsc();
 }
 
 void bench_busy_turn(struct bench_busy *b, int events)
 {
-        uint64_t now = __rdtsc(), frames = b->kernel ? 0 : frames_moved();
+        uint64_t now = __rdtsc(), frames = b->kernel ? 0 : bench_frames_moved();
 
         if (events > 0 || frames != b->frames)
                 b->busy += now - b->at;

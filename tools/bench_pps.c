@@ -98,6 +98,12 @@ enum { ECHOES_PER_S, FRAMES_PER_S, CYCLES, BUSY, CORE };
 
 static void measure(struct bench_duo *d, double out[BENCH_VALUES])
 {
+        if (d->one_thread) {
+                double frames;
+                bench_turns(d, false, &out[CYCLES], &frames);
+                out[ECHOES_PER_S] = out[FRAMES_PER_S] = out[BUSY] = out[CORE] = NAN;
+                return;
+        }
         bench_duo_run(d, bench_echo_server, d->sparse ? bench_sparse_talk : client);
         const double *s = d->shared->server;
         out[ECHOES_PER_S] = s[ECHO_MESSAGES] / s[ECHO_SECONDS];
@@ -135,11 +141,12 @@ static int run(int argc, char **argv)
         struct bench_opts bo = { .seconds_text = "1" };
         const char *conns_text = "64,1k", *over_text = "loop", *client_text = "sparse";
         uint64_t conns[BENCH_LIST_MAX], window = 1024;
-        bool vs_kernel = false;
+        bool vs_kernel = false, one_thread = false;
         const struct cmd_opt opts[] = {
                 { "conns", CMD_TEXT, &conns_text, 0, 0, "connections, a list" },
                 { "window", CMD_NUMBER, &window, 1, 1000000, "most messages under way, of random connections" },
                 { "client", CMD_TEXT, &client_text, 0, 0, "sparse (keeps nothing of connections) or sockets" },
+                { "one-thread", CMD_FLAG, &one_thread, 0, 0, "client and server take turns, the server's are timed" },
                 { "over", CMD_TEXT, &over_text, 0, 0, "two threads joined by loop, or two processes by shm" },
                 { "vs-kernel", CMD_FLAG, &vs_kernel, 0, 0, "do the same over the kernel's sockets, in turns" },
                 BENCH_OPTS(bo),
@@ -152,7 +159,7 @@ static int run(int argc, char **argv)
         uint32_t cnt = bench_list("conns", conns_text, conns, 50000000);
         struct bench_duo d = {
                 .conf = &conf, .over = bench_over(over_text), .seconds = bo.seconds, .window = (uint32_t)window,
-                .sparse = bench_client_is_sparse(client_text),
+                .sparse = bench_client_is_sparse(client_text), .one_thread = one_thread,
         };
 
         bench_table_begin("pps", "echoes of 64 octets a second; the server on one core: epoll_wait, recv, send",

@@ -12,9 +12,9 @@
 #define GATEWAY 0x0a000002u
 #define NET     0x0a800000u
 
-static uint64_t now_ns(void) { return (uint64_t)(bench_now_s() * 1e9); }
+uint64_t bench_now_ns(void) { return (uint64_t)(bench_now_s() * 1e9); }
 
-static struct sparse *open_client(const struct bench_duo *d, uint32_t numbers, uint32_t window)
+struct sparse *bench_sparse_open(const struct bench_duo *d, uint32_t numbers)
 {
         struct sparse_conf conf;
         char err[256];
@@ -26,7 +26,7 @@ static struct sparse *open_client(const struct bench_duo *d, uint32_t numbers, u
         conf.port = BENCH_PORT;
         conf.gateway = GATEWAY;
         conf.net = NET;
-        conf.window = window;
+        conf.window = d->window;
         conf.shuffle = true;
         conf.remember = true;
         struct sparse *s = sparse_open(&conf, err, sizeof err);
@@ -35,8 +35,7 @@ static struct sparse *open_client(const struct bench_duo *d, uint32_t numbers, u
         return s;
 }
 
-/* What must not happen while we measure. */
-static void check(const struct sparse *s)
+void bench_sparse_check(const struct sparse *s)
 {
         struct sparse_counts n;
 
@@ -50,7 +49,7 @@ static void connect_all(const struct bench_duo *d, struct sparse *s)
 {
         sparse_phase(s, SPARSE_CONNECT, d->conns, 0, 0);
         do {
-                sparse_turn(s, now_ns());
+                sparse_turn(s, bench_now_ns());
         } while (!sparse_done(s) && !bench_given_up(d));
 }
 
@@ -66,7 +65,7 @@ static void turn_for(void *arg, double seconds)
         double until_s = bench_now_s() + seconds;
 
         while (bench_goes_on(p->d, until_s)) {
-                sparse_turn(p->s, now_ns());
+                sparse_turn(p->s, bench_now_ns());
                 if (p->again && sparse_done(p->s))
                         sparse_phase(p->s, SPARSE_TALK, p->d->conns, BENCH_MSG, 0);
         }
@@ -77,7 +76,7 @@ static void measure(struct bench_duo *d, struct sparse *s, bool again)
         struct phase p = { d, s, again };
 
         if (bench_measure(d, turn_for, &p))
-                check(s);
+                bench_sparse_check(s);
         sparse_close(s);
 }
 
@@ -87,7 +86,7 @@ void bench_sparse_talk(struct bench_duo *d)
         bool waves = d->conns > d->window;
 
         bench_phase_wait(d, PHASE_LISTENING);
-        struct sparse *s = open_client(d, d->conns, d->window);
+        struct sparse *s = bench_sparse_open(d, d->conns);
         connect_all(d, s);
         sparse_phase(s, waves ? SPARSE_TALK : SPARSE_TALK_ON, d->conns, BENCH_MSG, 0);
         measure(d, s, waves);
@@ -95,10 +94,8 @@ void bench_sparse_talk(struct bench_duo *d)
 
 void bench_sparse_cycle(struct bench_duo *d)
 {
-        enum { NUMBERS = 1000000 };
-
         bench_phase_wait(d, PHASE_LISTENING);
-        struct sparse *s = open_client(d, NUMBERS, d->window);
-        sparse_phase(s, SPARSE_CYCLE, NUMBERS, BENCH_MSG, 0);
+        struct sparse *s = bench_sparse_open(d, BENCH_NUMBERS);
+        sparse_phase(s, SPARSE_CYCLE, BENCH_NUMBERS, BENCH_MSG, 0);
         measure(d, s, false);
 }

@@ -59,6 +59,13 @@ def test_cps(client):
     assert row["packets_conn"] >= 6
 
 
+@pytest.mark.parametrize("argv, cycles", [(["pps", "--conns", "8,3k"], "cycles_echo"), (["cps"], "cycles_conn")])
+def test_both_ends_in_one_thread(argv, cycles):
+    for row in results(*argv, "--one-thread", "--seconds", "0.1"):
+        numbers(row, cycles, "if_all_busy_s")
+        assert row["server_busy__"] is None
+
+
 def test_rtt():
     rows = results("rtt", "--seconds", "0.2")
     assert [(row["over"], row["figure"]) for row in rows] == [(o, f) for o in ("shm", "loop")
