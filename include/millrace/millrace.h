@@ -105,11 +105,12 @@ struct mr_conf {
         uint32_t cpu_cnt;               /* 0: threads are not bound */
 
         /* Room, for all shards together.  Address space is reserved at start, memory is used as it is touched. */
-        uint32_t max_conns;             /* connections */
+        uint64_t mem;                   /* octets that the following may take together; 0: no limit */
+        uint32_t max_conns;             /* connections; derived */
         uint32_t max_half;              /* half-open connections; derived */
         uint32_t max_wait;              /* TIME-WAIT records; derived */
         uint32_t max_listeners;         /* listening sockets */
-        uint64_t mem_packets;           /* octets for packet buffers: what is queued to send, received and unread */
+        uint64_t mem_packets;           /* octets for packet buffers: what is queued to send, received and unread; derived */
         uint32_t pkts_small;            /* buffers of 2 KB; derived from mem_packets */
         uint32_t pkts_large;            /* buffers of 68 KB, for segmentation offload and jumbo frames; derived */
         enum mr_huge huge_pages;        /* pages of 2 MB: faster at millions of connections, coarser in use */

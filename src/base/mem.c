@@ -16,7 +16,7 @@ enum { PAGE = 4096, HUGE_PAGE = 2 << 20, MAP_HUGE_2MB_ = 21 << 26 /* linux/mman.
 #define AUTO_MIN      MiB(4)
 #define RESERVED_MIN  MiB(256)          /* with MEM_AUTO; who reserved pages may have meant them for another program */
 
-static atomic_uint_fast64_t got_reserved, got_transparent, got_small;
+static atomic_uint_fast64_t got_reserved, got_transparent, got_small, got_refused;
 
 static bool wants_huge(size_t bytes, enum mem_pages pages)
 {
@@ -97,9 +97,12 @@ void *mem_map(size_t bytes, enum mem_pages pages)
                 return NULL;
         if (!wants_huge(bytes, pages))
                 return map(size, MAP_NORESERVE);
-        if (may_take_reserved(size, pages) && (base = map_reserved(size)) != NULL) {
-                got_reserved += size;
-                return base;
+        if (may_take_reserved(size, pages)) {
+                if ((base = map_reserved(size)) != NULL) {
+                        got_reserved += size;
+                        return base;
+                }
+                got_refused += size;
         }
         base = map_aligned(size);
         if (base)
@@ -115,5 +118,6 @@ void mem_unmap(void *base, size_t bytes, enum mem_pages pages)
 
 void mem_tally(struct mem_tally *out)
 {
-        *out = (struct mem_tally){ .reserved = got_reserved, .transparent = got_transparent, .small = got_small };
+        *out = (struct mem_tally){ .reserved = got_reserved, .transparent = got_transparent, .small = got_small,
+                                   .refused = got_refused };
 }

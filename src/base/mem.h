@@ -36,5 +36,6 @@ void mem_unmap(void *base, size_t bytes, enum mem_pages pages);
 /* Octets of address space, of the whole process, for which 2 MB pages were wanted, by what was got. */
 struct mem_tally {
         uint64_t reserved, transparent, small;
+        uint64_t refused;               /* of the latter two: reserved ones were asked for first */
 };
 void mem_tally(struct mem_tally *out);

@@ -2,6 +2,7 @@
 #include "stack/conf.h"
 #include "base/units.h"
 #include "stack/conf_priv.h"
+#include "stack/sizes.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -424,22 +425,11 @@ static int check_pairs(const struct mr_conf *conf, char *err, size_t err_len)
 
 int conf_resolve(struct mr_conf *conf, char *err, size_t err_len)
 {
-        enum { HALF_MIN = 1024, WAIT_MIN = 4096, SMALL_MIN = 256, LARGE_MIN = 8 };
-        enum { SMALL_OCTETS = PKT_SMALL_SIZE, LARGE_OCTETS = PKT_LARGE_SIZE };
-
         if (check_taps(conf, err, err_len) < 0 || check_ifaces(conf, err, err_len) < 0 ||
             check_routes(conf, err, err_len) < 0 || check_pairs(conf, err, err_len) < 0 ||
             conf_resolve_shards(conf, err, err_len) < 0)
                 return -EINVAL;
-        if (conf->max_half == 0)
-                conf->max_half = u32_max(conf->max_conns / 4, HALF_MIN);
-        if (conf->max_wait == 0)
-                conf->max_wait = u32_max(conf->max_conns, WAIT_MIN);
-        if (conf->pkts_small == 0)
-                conf->pkts_small = (uint32_t)u64_max(conf->mem_packets / 2 / SMALL_OCTETS, SMALL_MIN);
-        if (conf->pkts_large == 0)
-                conf->pkts_large = (uint32_t)u64_max(conf->mem_packets / 2 / LARGE_OCTETS, LARGE_MIN);
-        return 0;
+        return sizes_resolve(conf, err, err_len);
 }
 
 /* Up to whole units: a timeout never becomes shorter than asked for, nor 0. */

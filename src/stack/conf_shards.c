@@ -48,7 +48,7 @@ int conf_resolve_shards(struct mr_conf *conf, char *err, size_t err_len)
                          conf->cpu_cnt, conf->shards);
                 return -EINVAL;
         }
-        if (conf->max_conns < conf->shards) {
+        if (conf->max_conns && conf->max_conns < conf->shards) {
                 conf_err(err, err_len, "max_conns %u is less than one for each of %u shards; raise it", conf->max_conns,
                          conf->shards);
                 return -EINVAL;

@@ -9,6 +9,7 @@
 #include "base/rnd.h"
 #include "stack/conf.h"
 #include "stack/conf_priv.h"
+#include "stack/sizes.h"
 #include "stack/stack_priv.h"
 
 #include <errno.h>
@@ -57,8 +58,6 @@ static int make_seed(uint64_t out[4], uint64_t seed)
         return 0;
 }
 
-enum { EPOLLS_MAX = 4096 };             /* epoll instances and sockets not yet connected have descriptors too */
-
 static void fill_shard_conf(const struct mr_conf *conf, uint32_t number, struct shard_conf *out)
 {
         enum { SMALL_MIN = 256, LARGE_MIN = 8 };
@@ -77,7 +76,7 @@ static void fill_shard_conf(const struct mr_conf *conf, uint32_t number, struct 
         out->tcp.max_half = conf_share(conf, conf->max_half, 1);
         out->tcp.max_wait = conf_share(conf, conf->max_wait, 1);
         socks_conf_default(&out->socks);
-        out->socks.max_socks = out->tcp.max_conns + conf->max_listeners + EPOLLS_MAX;
+        out->socks.max_socks = out->tcp.max_conns + conf->max_listeners + SIZES_EPOLLS_MAX;
         out->socks.fd_stride = conf->shards;
         out->socks.fd_shard = number;
         out->socks.huge_pages = conf_pages(conf);
@@ -155,16 +154,6 @@ static int make_members(struct mr_stack *st, char *err, size_t err_len)
         return rc;
 }
 
-static void say_sizes(const struct mr_conf *conf)
-{
-        uint64_t conn_octets = 128 + 32;                /* tcp_conn, sock: asserted where they are declared */
-        uint64_t flows = (uint64_t)conf->max_conns + conf->max_half + conf->max_wait;
-        log_info("up to %u connections: %" PRIu64 " MB when all are open, of it %" PRIu64 " MB for finding them; "
-                 "packets: up to %" PRIu64 " MB",
-                 conf->max_conns, (conf->max_conns * conn_octets + flows * 8) >> 20, (flows * 8) >> 20,
-                 ((uint64_t)conf->pkts_small * PKT_SMALL_SIZE + (uint64_t)conf->pkts_large * PKT_LARGE_SIZE) >> 20);
-}
-
 struct mr_stack *mr_stack_new(const struct mr_conf *conf, char *err, size_t err_len)
 {
         struct mr_stack *st = calloc(1, sizeof *st);
@@ -191,7 +180,7 @@ struct mr_stack *mr_stack_new(const struct mr_conf *conf, char *err, size_t err_
                 errno = -rc;
                 return NULL;
         }
-        say_sizes(&st->conf);
+        sizes_say(&st->conf);
         return st;
 }
 

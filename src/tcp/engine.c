@@ -50,6 +50,15 @@ void tcp_conf_default(struct tcp_conf *conf)
 }
 
 size_t tcp_sizeof(void) { return sizeof(struct tcp); }
+
+void tcp_octets(struct tcp_octets *out)
+{
+        *out = (struct tcp_octets){
+                .conn = sizeof(struct tcp_conn), .half = sizeof(struct tcp_half), .wait = sizeof(struct tcp_wait),
+                .busy = sizeof(struct tcp_flight) + sizeof(struct tcp_recvq),
+        };
+}
+
 struct flow_table *tcp_flows(struct tcp *t) { return &t->flows; }
 struct ports *tcp_ports(struct tcp *t) { return &t->ports; }
 

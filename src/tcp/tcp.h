@@ -142,6 +142,12 @@ int  tcp_init(struct tcp *t, const struct tcp_conf *conf, const struct tcp_env *
 void tcp_fini(struct tcp *t);
 size_t tcp_sizeof(void);                /* of struct tcp, which only tcp/ looks into */
 
+/* Octets of a record, for who plans memory; busy: what a connection has besides while data flows both ways. */
+struct tcp_octets {
+        uint32_t conn, half, wait, busy;
+};
+void tcp_octets(struct tcp_octets *out);
+
 /* Octets of memory that connections and tables have touched so far. */
 uint64_t tcp_bytes(const struct tcp *t);
 struct flow_table *tcp_flows(struct tcp *t);

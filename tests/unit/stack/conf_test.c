@@ -75,7 +75,7 @@ TEST(conf_mistakes_are_told_in_one_line)
                 { "max_conns", "ten", "max_conns = ten: not a number; write it like 10000, 10k, 2M" },
                 { "max_conns", "-1", "max_conns = -1: not a number; write it like 10000, 10k, 2M" },
                 { "max_conns", " 7", "max_conns =  7: not a number; write it like 10000, 10k, 2M" },
-                { "max_conns", "0", "max_conns = 0: out of range; give 1 to 536870910" },
+                { "max_listeners", "0", "max_listeners = 0: out of range; give 1 to 65536" },
                 { "max_conns", "10q", "max_conns = 10q: unknown unit \"q\"; write it like 10000, 10k, 2M" },
                 { "seed", "99999999999999999999", "seed = 99999999999999999999: too large; write it like 10000, 10k, 2M" },
                 { "seed", "18446744073709551615k",
