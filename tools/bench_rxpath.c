@@ -439,7 +439,8 @@ static int run(int argc, char **argv)
                 bench_num("setup s", res.setup_s, 2);
         }
         bench_note("%s pages; TCP checksums are verified by %s; 1 cycle is %.3f ns",
-                   conf.huge_pages != MR_HUGE_NO ? "huge" : "4 KB", csum ? "the stack" : "the device", 1e9 / bench_tsc_hz());
+                   conf.huge_pages != MR_HUGE_NO ? "huge" : "4 KB", csum ? "the stack" : "the device",
+                   1e9 / bench_tsc_hz());
         bench_table_end();
         return 0;
 }
