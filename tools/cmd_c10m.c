@@ -96,7 +96,7 @@ static void client_conf(struct mr_conf *conf, const struct c10m_plan *plan)
 static uint32_t window(uint32_t msg)
 {
         uint32_t fit = (uint32_t)(32 << 20) / (msg + 2048);
-        return fit < 64 ? 64 : fit > 1024 ? 1024 : fit;
+        return fit < 64 ? 64 : fit > 2048 ? 2048 : fit;
 }
 
 /* Octets that programs can still have; 0: nobody knows. */
