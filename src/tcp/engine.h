@@ -434,12 +434,13 @@ struct tcp_arrival {
 enum drop listen_input(struct tcp *t, uint32_t listener, const struct tcp_arrival *a, const tcp_seq *iss_min);
 /* The handshake of @half, or of nobody's (0), is done: a connection waits to be accepted.  @rtt_us: 0: unknown. */
 enum { RTT_AMBIGUOUS = UINT32_MAX };    /* our SYN-ACK was repeated: TF_SYN_RETRIED */
-enum drop listen_establish(struct tcp *t, uint32_t listener, flow_ref half, const struct tcp_offer *offer, uint32_t rtt_us,
-                           const struct tcp_arrival *a);
+enum drop listen_establish(struct tcp *t, uint32_t listener, flow_ref half, const struct tcp_offer *offer,
+                           uint32_t rtt_us, const struct tcp_arrival *a);
 /* The same, if @a is the ACK of a cookie; DROP_TCP_NO_LISTEN_SYN, DROP_TCP_BAD_COOKIE: it is not. */
 enum drop listen_cookie(struct tcp *t, uint32_t listener, flow_ref half, const struct tcp_arrival *a);
 /* @ts_ms: our clock, before the offset. */
-void listen_syn_ack(struct tcp *t, uint32_t listener, const struct tcp_offer *o, const struct flow_key *key, uint32_t ts_ms);
+void listen_syn_ack(struct tcp *t, uint32_t listener, const struct tcp_offer *o, const struct flow_key *key,
+                    uint32_t ts_ms);
 const struct tcp_opts *listener_opts(const struct tcp *t, const struct tcp_listener *l);
 /* No listener hears any more, half-open records are gone; their connections are the caller's to end. */
 void listen_forget_all(struct tcp *t);
@@ -469,8 +470,8 @@ void cookie_send(struct tcp *t, uint32_t listener, struct tcp_offer *o, const st
 /* Has this listener sent cookies of late, so that an ACK of nobody's may be one's answer? */
 bool cookie_awaited(const struct tcp *t, uint32_t listener, uint64_t now_ns);
 /* Is it?  Then *@o is as it was.  @rcv_wscale: what we would offer now; *@rtt_us: 0: unknown. */
-bool cookie_check(struct tcp *t, const struct tcp_seg *seg, const struct flow_key *key, uint8_t rcv_wscale, uint64_t now_ns,
-                  struct tcp_offer *o, uint32_t *rtt_us);
+bool cookie_check(const struct tcp *t, const struct tcp_arrival *a, uint8_t rcv_wscale, struct tcp_offer *o,
+                  uint32_t *rtt_us);
 
 /* ---- timewait.c ---- */
 /* @c leaves for TIME-WAIT: its tuple goes on as a record, which acknowledges the FIN if @c still has to. */

@@ -9,11 +9,15 @@
  */
 #include "tcp/engine.h"
 
-enum { SYN_AGAIN_MS = 500 };            /* a repeated SYN is answered so often at most, as Linux answers what is out of order */
+/* A repeated SYN is answered so often at most, as Linux answers what is out of order. */
+enum { SYN_AGAIN_MS = 500 };
 
 static struct tcp_half *half_at(const struct tcp *t, uint32_t i) { return slab_at(&t->halves, i); }
 
-static flow_ref half_ref(const struct tcp *t, uint32_t idx) { return flow_ref_of(FLOW_HALF, half_at(t, idx)->wide, idx); }
+static flow_ref half_ref(const struct tcp *t, uint32_t idx)
+{
+        return flow_ref_of(FLOW_HALF, half_at(t, idx)->wide, idx);
+}
 
 /* ---- first in, first out ---- */
 

@@ -18,4 +18,7 @@ uint64_t tuple_secret(const struct tcp *t, const struct flow_key *key)
         return hash_secret(&t->isn_key, word, 5);
 }
 
-uint32_t ts_offset_make(const struct tcp *t, const struct flow_key *key) { return secret_ts_offset(tuple_secret(t, key)); }
+uint32_t ts_offset_make(const struct tcp *t, const struct flow_key *key)
+{
+        return secret_ts_offset(tuple_secret(t, key));
+}

@@ -46,16 +46,20 @@ static uint8_t wscale_of(const struct tcp *t, uint32_t listener)
         return t->conf.window_scaling ? conn_offer_wscale(listener_opts(t, listener_at(t, listener))->rcvbuf) : 0;
 }
 
+static uint16_t mss_default(const struct flow_key *key)
+{
+        enum { MSS_DEFAULT_V6 = 1220 };                 /* RFC 9293 MUST-15 */
+        return ip_addr_is_v4(&key->raddr) ? TCP_MSS_DEFAULT : MSS_DEFAULT_V6;
+}
+
 static void offer_make(const struct tcp *t, uint32_t listener, const struct tcp_seg *seg, const struct flow_key *key,
                        uint64_t secret, uint64_t now_ns, struct tcp_offer *o)
 {
-        enum { MSS_DEFAULT_V6 = 1220 };                 /* RFC 9293 MUST-15 */
-
         *o = (struct tcp_offer){
                 .irs = seg->seq,
                 .iss = secret_isn(secret, now_ns),
                 .ts_offset = secret_ts_offset(secret),
-                .peer_mss = seg->has & TCP_HAS_MSS ? seg->mss : ip_addr_is_v4(&key->raddr) ? TCP_MSS_DEFAULT : MSS_DEFAULT_V6,
+                .peer_mss = seg->has & TCP_HAS_MSS ? seg->mss : mss_default(key),
         };
         if (seg->has & TCP_HAS_TS && t->conf.timestamps) {
                 o->has |= TCP_HAS_TS;
@@ -68,7 +72,8 @@ static void offer_make(const struct tcp *t, uint32_t listener, const struct tcp_
         }
 }
 
-void listen_syn_ack(struct tcp *t, uint32_t listener, const struct tcp_offer *o, const struct flow_key *key, uint32_t ts_ms)
+void listen_syn_ack(struct tcp *t, uint32_t listener, const struct tcp_offer *o, const struct flow_key *key,
+                    uint32_t ts_ms)
 {
         const struct tcp_opts *opts = listener_opts(t, listener_at(t, listener));
         struct tcp_seg seg = {
@@ -92,6 +97,11 @@ static uint32_t half_share(const struct tcp *t, const struct tcp_listener *l)
         return u32_min(u32_max(l->backlog, BACKLOG_MIN), all);
 }
 
+static bool wants_cookie(const struct tcp *t, bool room)
+{
+        return t->conf.syncookies == TCP_SYNCOOKIES_ALWAYS || (t->conf.syncookies == TCP_SYNCOOKIES_AUTO && !room);
+}
+
 static enum drop syn_input(struct tcp *t, uint32_t listener, const struct tcp_arrival *a, const tcp_seq *iss_min)
 {
         const struct tcp_listener *l = listener_at(t, listener);
@@ -106,9 +116,9 @@ static enum drop syn_input(struct tcp *t, uint32_t listener, const struct tcp_ar
         offer_make(t, listener, a->seg, a->key, secret, a->now_ns, &o);
 
         bool mine = l->half_cnt < half_share(t, l), room = mine && t->halves.used < t->halves.cap;
-        if (iss_min) {                                  /* TIME-WAIT's tuple: a cookie might not be beyond its numbers */
-                o.iss = seq_lt(o.iss, *iss_min) ? *iss_min : o.iss;
-        } else if (t->conf.syncookies == TCP_SYNCOOKIES_ALWAYS || (t->conf.syncookies == TCP_SYNCOOKIES_AUTO && !room)) {
+        if (iss_min) {                                  /* TIME-WAIT's: a cookie might not be beyond its numbers */
+                o.iss = seq_max(o.iss, *iss_min);
+        } else if (wants_cookie(t, room)) {
                 if (cookie_fits(&o, a->key)) {
                         cookie_send(t, listener, &o, a->key, secret, a->now_ns);
                         return DROP_NONE;
@@ -171,8 +181,8 @@ static bool take_tuple(struct tcp *t, struct tcp_conn *c, flow_ref half, const s
         return true;
 }
 
-enum drop listen_establish(struct tcp *t, uint32_t listener, flow_ref half, const struct tcp_offer *offer, uint32_t rtt_us,
-                           const struct tcp_arrival *a)
+enum drop listen_establish(struct tcp *t, uint32_t listener, flow_ref half, const struct tcp_offer *offer,
+                           uint32_t rtt_us, const struct tcp_arrival *a)
 {
         struct tcp_listener *l = listener_at(t, listener);
         struct tcp_offer o = *offer;                    /* the record that it lies in goes */
@@ -214,7 +224,7 @@ enum drop listen_cookie(struct tcp *t, uint32_t listener, flow_ref half, const s
         enum drop why = no_room(t, listener_at(t, listener));
         if (why != DROP_NONE)
                 return why;
-        if (!cookie_check(t, a->seg, a->key, wscale_of(t, listener), a->now_ns, &o, &rtt_us)) {
+        if (!cookie_check(t, a, wscale_of(t, listener), &o, &rtt_us)) {
                 count(t->counters, CNT_TCP_SYNCOOKIES_FAILED);
                 return DROP_TCP_BAD_COOKIE;
         }
@@ -259,7 +269,9 @@ int tcp_listen(struct tcp *t, uint32_t binding, uint32_t backlog, const struct t
                 slab_give(&t->listeners, idx);
                 return rc;
         }
-        *listener_at(t, idx) = (struct tcp_listener){ .owner = owner, .binding = binding, .backlog = backlog, .opts = set };
+        *listener_at(t, idx) = (struct tcp_listener){
+                .owner = owner, .binding = binding, .backlog = backlog, .opts = set,
+        };
         *listener = idx;
         return 0;
 }

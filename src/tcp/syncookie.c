@@ -71,7 +71,10 @@ static uint32_t mac_of(const struct tcp *t, uint64_t secret, const struct tcp_of
 static uint32_t ts_with_options(const struct tcp_offer *o, uint64_t now_ns)
 {
         uint32_t now = ms_of_ns(now_ns);
-        uint32_t bits = (o->has & TCP_HAS_WSCALE ? o->peer_wscale : OPT_NO_WSCALE) | (o->has & TCP_HAS_SACK_OK ? OPT_SACK : 0);
+        uint32_t bits = o->has & TCP_HAS_WSCALE ? o->peer_wscale : OPT_NO_WSCALE;
+
+        if (o->has & TCP_HAS_SACK_OK)
+                bits |= OPT_SACK;
         uint32_t back = (now - bits) & OPT_MASK;
         return now - back;
 }
@@ -104,10 +107,10 @@ bool cookie_awaited(const struct tcp *t, uint32_t listener, uint64_t now_ns)
 }
 
 /* The options from the echo of our timestamp, which must be from within the last steps. */
-static bool read_echo(struct tcp_offer *o, const struct tcp_seg *seg, uint8_t rcv_wscale, uint64_t now_ns, uint32_t *rtt_us)
+static bool read_echo(const struct tcp_arrival *a, uint8_t rcv_wscale, struct tcp_offer *o, uint32_t *rtt_us)
 {
-        uint32_t echo = seg->ts_ecr - o->ts_offset;
-        uint32_t age_ms = ms_of_ns(now_ns) - echo;
+        uint32_t echo = a->seg->ts_ecr - o->ts_offset;
+        uint32_t age_ms = ms_of_ns(a->now_ns) - echo;
 
         if (age_ms >= STEPS * STEP_NS / MS(1))
                 return false;
@@ -117,27 +120,28 @@ static bool read_echo(struct tcp_offer *o, const struct tcp_seg *seg, uint8_t rc
                 o->peer_wscale = echo & OPT_WSCALE;
                 o->rcv_wscale = rcv_wscale;
         }
-        o->ts_recent = seg->ts_val;
+        o->ts_recent = a->seg->ts_val;
         *rtt_us = u32_max(age_ms, 1) * 1000;
         return true;
 }
 
-bool cookie_check(struct tcp *t, const struct tcp_seg *seg, const struct flow_key *key, uint8_t rcv_wscale, uint64_t now_ns,
-                  struct tcp_offer *o, uint32_t *rtt_us)
+bool cookie_check(const struct tcp *t, const struct tcp_arrival *a, uint8_t rcv_wscale, struct tcp_offer *o,
+                  uint32_t *rtt_us)
 {
-        uint64_t secret = tuple_secret(t, key);
+        const struct tcp_seg *seg = a->seg;
+        uint64_t secret = tuple_secret(t, a->key);
 
         *rtt_us = 0;
         *o = (struct tcp_offer){
                 .irs = seq_sub(seg->seq, 1), .iss = seq_sub(seg->ack, 1), .ts_offset = secret_ts_offset(secret),
         };
         uint32_t cookie = o->iss.raw - o->irs.raw - (uint32_t)secret;
-        uint32_t steps = count_at(now_ns), age = (steps - (cookie >> MAC_BITS)) & 0xff;
-        if (age >= STEPS || (seg->has & TCP_HAS_TS && !read_echo(o, seg, rcv_wscale, now_ns, rtt_us)))
+        uint32_t steps = count_at(a->now_ns), age = (steps - (cookie >> MAC_BITS)) & 0xff;
+        if (age >= STEPS || (seg->has & TCP_HAS_TS && !read_echo(a, rcv_wscale, o, rtt_us)))
                 return false;
         uint32_t idx = (cookie - mac_of(t, secret, o, steps - age)) & MAC_MASK;
         if (idx >= MSS_CNT)
                 return false;
-        o->peer_mss = mss_table(key)[idx];
+        o->peer_mss = mss_table(a->key)[idx];
         return true;
 }

@@ -142,13 +142,14 @@ static tick due_at(const struct tcp *t, uint64_t now_ns)
 
 /* ---- begin ---- */
 
-static void ack_from(struct tcp *t, const struct tcp_wait *w, const struct flow_key *key, uint64_t now_ns)
+static void ack_from(struct tcp *t, const struct tcp_wait *w, const struct flow_key *key, uint32_t ts_offset,
+                     uint64_t now_ns)
 {
         struct tcp_seg seg = { .seq = w->snd_nxt, .ack = w->rcv_nxt, .flags = TCP_ACK, .window = w->window };
 
         if (w->flags & WAIT_TS) {
                 seg.has = TCP_HAS_TS;
-                seg.ts_val = ms_of_ns(now_ns) + ts_offset_make(t, key);
+                seg.ts_val = ms_of_ns(now_ns) + ts_offset;
                 seg.ts_ecr = w->ts_recent;
         }
         reply_push(t, key, &seg, w->tos, 0);
@@ -178,7 +179,7 @@ void wait_begin(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
         c->flags &= ~(uint32_t)TF_IN_TABLE;             /* the tuple, and its count of users, went on */
         count(t->counters, CNT_TCP_TW_STARTED);
         if (c->flags & TF_ACK_NOW)                      /* for the FIN that came just now */
-                ack_from(t, w, &key, now_ns);
+                ack_from(t, w, &key, c->ts_offset, now_ns);
 }
 
 /* ---- a segment ---- */
@@ -233,11 +234,11 @@ enum drop wait_input(struct tcp *t, uint32_t idx, const struct tcp_seg *seg, uin
         if (fin_again) {
                 if (w->flags & WAIT_TS && seg->has & TCP_HAS_TS && (int32_t)(seg->ts_val - w->ts_recent) > 0)
                         w->ts_recent = seg->ts_val;
-                ack_from(t, w, key, now_ns);
+                ack_from(t, w, key, ts_offset_make(t, key), now_ns);
                 wait_again(t, idx, key, hash, now_ns);
         } else if ((text_len || seg->flags & (TCP_SYN | TCP_FIN) || !seq_eq(seg->seq, w->rcv_nxt)) &&
                    challenge_allowed(t, wait_ref(t, idx), now_ns)) {
-                ack_from(t, w, key, now_ns);
+                ack_from(t, w, key, ts_offset_make(t, key), now_ns);
         }
         return DROP_TCP_TIME_WAIT;
 }

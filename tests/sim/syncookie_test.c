@@ -52,16 +52,17 @@ TEST(syncookie_options)
                 { "-", 0, false },
         };
         for (size_t i = 0; i < ARRAY_LEN(row); i++) {
+                static const enum tcp_syncookies how[] = { TCP_SYNCOOKIES_NEVER, TCP_SYNCOOKIES_ALWAYS };
                 struct tcp_report was = { 0 };
                 for (int cookies = 0; cookies < 2; cookies++) {
-                        struct raw *r = raw_new_cookies(1 + i, cookies ? TCP_SYNCOOKIES_ALWAYS : TCP_SYNCOOKIES_NEVER, 64);
+                        struct raw *r = raw_new_cookies(1 + i, how[cookies], 64);
                         int lfd = sim_listen(r->host, 80);
                         raw_syn(r, 6000, row[i].syn[0] == '-' ? "" : row[i].syn);
                         EXPECT_EQ(usage(r->host).halves, !cookies);
                         char ts[64] = "";
                         const char *at = strstr(row[i].syn, "ts ");
                         if (at)
-                                snprintf(ts, sizeof ts, "ts %u %u", (unsigned)strtoul(at + 3, NULL, 0) + 1, r->last.seg.ts_val);
+                                snprintf(ts, sizeof ts, "ts %lu %u", strtoul(at + 3, NULL, 0) + 1, r->last.seg.ts_val);
                         raw_say(r, "A 1 ack 1 win 1000 %s", ts);
                         int fd = sim_accept(r->host, lfd);
                         REQUIRE(fd >= 0);
@@ -162,7 +163,7 @@ TEST(syncookie_wrong)
         raw_free(r);
 }
 
-/* Goal:   a full accept queue does not cost the peer its connection: it is silent, and what the peer says later gets in.
+/* Goal:   a full accept queue does not cost the peer its connection: it is silent, and later text gets in.
  * Method: a backlog of 0, two handshakes; the second's ACK and a later segment are ignored, its first text is not.
  * Spec:   listen(2); Linux tcp_abort_on_overflow 0. */
 TEST(syncookie_accept_queue_full)
@@ -337,7 +338,8 @@ static uint32_t make_syn(struct rnd *r, const struct sim_view *like, uint8_t *fr
                 .src_port = (uint16_t)(FLOOD_PORT_MIN + rnd_below(r, FLOOD_PORTS)), .dst_port = 80,
                 .seq = seq_of((uint32_t)rnd_u64(r)), .flags = TCP_SYN, .window = (uint16_t)rnd_u64(r),
                 .has = (uint8_t)(TCP_HAS_MSS | (rnd_below(r, 2) ? TCP_HAS_TS | TCP_HAS_WSCALE : 0)),
-                .mss = (uint16_t)(1 + rnd_below(r, 2000)), .wscale = (uint8_t)rnd_below(r, 15), .ts_val = (uint32_t)rnd_u64(r),
+                .mss = (uint16_t)(1 + rnd_below(r, 2000)), .wscale = (uint8_t)rnd_below(r, 15),
+                .ts_val = (uint32_t)rnd_u64(r),
         };
         uint8_t *tcp = frame + ETH_HDR_LEN + IP4_HDR_LEN;
         uint32_t len = tcp_emit(tcp, &s);
