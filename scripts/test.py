@@ -6,7 +6,8 @@
 
 What is run, each with a line of progress:
   1. the self-registering programs of both builds: unit, dev_contract, sim
-  2. pytest in tests/build (library, documents), tests/api (one program on the kernel's sockets and on
+  2. tsan: the tests of several threads, under the thread sanitizer
+  3. pytest in tests/build (library, documents), tests/api (one program on the kernel's sockets and on
      ours, outputs compared) and tests/net (Linux's TCP in network namespaces)
 """
 import os
@@ -68,6 +69,20 @@ def program(path):
     count(path, time.monotonic() - began, passed, failed, skipped, output)
 
 
+def races(build):
+    """What several threads touch, under the thread sanitizer; it is built here, for nobody else needs it."""
+    began = time.monotonic()
+    targets, _ = run(["ninja", "-C", build, "-t", "query", "tsan"])
+    if "error" in targets:
+        print("tsan: skipped: this compiler has no thread sanitizer, or the build has another", flush=True)
+        return
+    output, status = run(["ninja", "-C", build, "--quiet", "tsan"])
+    if status != 0:
+        count(os.path.join(build, "tsan"), time.monotonic() - began, 0, 1, 0, output)
+    else:
+        program(os.path.join(build, "tsan"))
+
+
 def pytest(path, build):
     began = time.monotonic()
     with tempfile.NamedTemporaryFile(suffix=".xml") as report:
@@ -118,6 +133,7 @@ def main():
         for name in PROGRAMS:
             if os.path.exists(os.path.join(ROOT, directory, name)):
                 program(os.path.join(directory, name))
+    races(build)
     for path in PYTESTS:
         if has_tests(path):
             pytest(path, build)

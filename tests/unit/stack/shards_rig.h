@@ -112,6 +112,19 @@ static inline void shards_serve(void *arg, uint32_t shard)
         }
 }
 
+/* What looks at other shards while they work: the counters, and who uses a port. */
+static inline void shards_look(uint32_t shard)
+{
+        struct sockaddr_in any = shards_addr(0, (uint16_t)(7000 + shard));
+        uint64_t value;
+
+        for (uint32_t i = 0; i < mr_counter_cnt(); i++)
+                EXPECT_EQ(mr_counter_get(i, NULL, NULL, &value), 0);
+        int fd = mr_socket(AF_INET, SOCK_STREAM, 0);
+        EXPECT_EQ(mr_bind(fd, (struct sockaddr *)&any, sizeof any), 0);
+        EXPECT_EQ(mr_close(fd), 0);
+}
+
 /* Many at once; all that the peer's backlogs hold. */
 static inline void shards_ask(void *arg, uint32_t shard)
 {
@@ -146,7 +159,8 @@ static inline void shards_ask(void *arg, uint32_t shard)
                                 atomic_fetch_add(&rig->echoed[shard], 1);
                         EXPECT_EQ(mr_close(fd), 0);
                         open--;
-                        done++;
+                        if (++done % 32 == 0)
+                                shards_look(shard);
                 }
         }
         mr_close(ep);
