@@ -5,6 +5,7 @@ Each test ends in the same way: the server still answers, its memory has not
 grown by more than is designed, and what was dropped is counted by reason.
 """
 import random
+import socket
 import struct
 import threading
 
@@ -292,6 +293,31 @@ def test_syn_flood(net, world_, note, sources, cookies):
     assert (stats["tcp_syncookies_sent"] > 10000) == (not never)
     assert stats["tcp_syncookies_rcvd"] > 0 or never
     assert stats["tcp_syncookies_failed"] == 0
+
+
+def test_syn_cookie_options(net, start):
+    """Goal: a connection of Linux's that comes out of a cookie has agreed on the same as any other.
+    Method: what its TCP_INFO says of options, window scales and segment sizes, and a page, with and without cookies; each
+    with timestamps and without, which leaves nothing but the segment size."""
+    def agreed(cookies, timestamps):
+        server = start("--tcp-syncookies", cookies)
+        net.sysctl("net.ipv4.tcp_timestamps", timestamps)
+        s = net.connect()
+        s.sendall(GET)
+        assert b"It runs." in s.makefile("rb").read()
+        info = s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+        s.close()
+        assert server.stop()["tcp_syncookies_rcvd"] == (cookies == "always")
+        return info[5], info[6], *struct.unpack("II", info[16:24])      # options, scales, snd_mss, rcv_mss
+
+    try:
+        options, scales, snd_mss, rcv_mss = agreed("never", 1)
+        assert agreed("always", 1) == (options, scales, snd_mss, rcv_mss)
+        assert options & 5 == 5 and scales      # timestamps and window scales
+        assert agreed("always", 0)[0] == 0
+        assert agreed("always", 0)[2] == agreed("never", 0)[2] == snd_mss + 12
+    finally:
+        net.sysctl("net.ipv4.tcp_timestamps", 1)
 
 
 def test_shuffled_protocol(world_):
