@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CONNS_MAX = 100000000, HUGE_FROM = 500000, ABOUT_OCTETS = 200 };
+enum { CONNS_MAX = 100000000, ABOUT_OCTETS = 180 };
 
 uint32_t c10m_phase_msg(const struct c10m_plan *plan, enum c10m_phase phase)
 {
@@ -62,8 +62,6 @@ static void common(struct mr_conf *conf, const struct c10m_plan *plan)
         set(conf, "max_conns", "%u", plan->conns + 1024);
         if (conf->max_half == usual.max_half)
                 set(conf, "max_half", "65536");
-        if (!conf->huge_pages && plan->conns >= HUGE_FROM)
-                set(conf, "huge_pages", "yes");
         if (conf->iface_cnt == 0)
                 set(conf, "dev", "loop:c10m");
 }
@@ -123,10 +121,10 @@ static void say_plan(const struct c10m_plan *plan)
 
         if (plan->ends == C10M_ONLY_CLIENT && plan->sparse)
                 octets = plan->conns / 8;
-        fprintf(stderr, "c10m: %s connections over %s, %s; clients %s; pages of %s; about %s of memory, of %s free\n",
+        fprintf(stderr, "c10m: %s connections over %s, %s; clients %s; about %s of memory, of %s free\n",
                 cmd_count_text(n, plan->conns), plan->server->ifaces[0].dev, ends[plan->ends],
-                plan->sparse ? "without state" : "are sockets", plan->server->huge_pages ? "2 MB" : "4 KB",
-                cmd_bytes_text(need, octets), cmd_bytes_text(have, avail));
+                plan->sparse ? "without state" : "are sockets", cmd_bytes_text(need, octets),
+                cmd_bytes_text(have, avail));
         if (avail && octets > avail)
                 fprintf(stderr, "c10m: that is more than there is; give fewer --conns, or --client sparse\n");
 }
