@@ -180,8 +180,7 @@ static void item_queue(struct socks *ss, item_ref ref, struct epoll_item *it, st
 {
         if (!it->ready)
                 it->ready = ready_push(ss, ep, ref);
-        const struct sock *s = sock_at(ss, ep->sock);
-        if (s->item.epoll || s->more)
+        if (ep->was_watched)
                 epoll_wake(ss, ep->sock, EPOLLIN | EPOLLRDNORM);
 }
 
@@ -316,7 +315,7 @@ static bool nest_relax(struct socks *ss, const struct epoll *ep)
         for (item_ref ref = item_after(ss, ep->sock, 0); ref; ref = item_after(ss, ep->sock, ref)) {
                 struct epoll *parent = epoll_at(ss, item_epoll(ss, ref));
                 if (parent->sock && parent->height <= ep->height) {
-                        parent->height = ep->height + 1;
+                        parent->height = (uint16_t)(ep->height + 1);
                         changed = true;
                 }
         }
@@ -338,7 +337,7 @@ static bool nest_forbidden(struct socks *ss, struct epoll *ep, const struct epol
                 for (uint32_t i = first; i; i = epoll_at(ss, i)->next)
                         changed |= nest_relax(ss, epoll_at(ss, i));
                 if (ep->height <= target->height) {
-                        ep->height = target->height + 1;
+                        ep->height = (uint16_t)(target->height + 1);
                         changed = true;
                 }
         }
@@ -371,6 +370,8 @@ static int ctl_add(struct socks *ss, uint32_t nr, uint32_t target, const struct 
         item_ref ref = item_new(ss, target, nr);
         if (!ref)
                 return -ENOSPC;
+        if (s->kind == KIND_EPOLL)
+                epoll_at(ss, s->conn)->was_watched = true;
         item_set(ss, ref, ev);
         return 0;
 }

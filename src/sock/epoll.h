@@ -72,7 +72,8 @@ struct epoll {
         uint32_t  sock;                         /* itself as a socket; 0: it is dead */
         uint32_t  watched;                      /* items that name this instance */
         uint32_t  next, prev;                   /* all living instances */
-        uint32_t  height;                       /* instances nested below it */
+        uint16_t  height;                       /* instances nested below it */
+        bool      was_watched;                  /* by another instance, now or once */
 };
 
 enum {

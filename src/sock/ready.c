@@ -90,17 +90,21 @@ void ready_remove(struct socks *ss, struct epoll *ep, ready_pos at)
 
 void ready_take(struct socks *ss, struct epoll *ep, item_ref *refs, uint32_t cnt)
 {
+        ready_pos at = ep->head;
+
         ASSERT(cnt != 0 && cnt <= ep->cnt);
         ep->cnt -= cnt;
-        for (;;) {
-                *refs++ = *ready_word(ss, ep->head);
-                if (--cnt == 0 && ep->cnt == 0)
-                        break;
-                ep->head = pass(ss, ep, ep->head);
-                if (cnt == 0)
-                        return;
+        for (*refs++ = *ready_word(ss, at); --cnt; *refs++ = *ready_word(ss, at)) {
+                if ((at + 1) % READY_WORDS && *ready_word(ss, at + 1))
+                        at++;                           /* as nearly always */
+                else
+                        at = pass(ss, ep, at);
         }
-        settle(ss, ep);
+        ep->head = at;
+        if (ep->cnt)
+                ep->head = pass(ss, ep, at);
+        else
+                settle(ss, ep);
 }
 
 void ready_free(struct socks *ss, struct epoll *ep)

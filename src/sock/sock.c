@@ -177,10 +177,10 @@ uint32_t sock_ready(struct socks *ss, uint32_t idx, uint32_t wanted)
         const struct sock *s = sock_at(ss, idx);
         uint32_t mask = 0;
 
+        if (s->kind == KIND_TCP && s->conn)
+                return conn_ready(ss, s, wanted);
         switch ((enum sock_kind)s->kind) {
         case KIND_TCP:
-                if (s->conn)
-                        return conn_ready(ss, s, wanted);
                 mask = unconnected_ready(s);
                 break;
         case KIND_LISTENER:

@@ -6,25 +6,35 @@
  */
 #include "tcp/engine.h"
 
-uint32_t tcp_ready(const struct tcp *t, uint32_t conn, uint32_t want)
+/* Of a connection that is not simply open. */
+static uint32_t ready_more(const struct tcp_conn *c)
 {
-        const struct tcp_conn *c = conn_at(t, conn);
         uint32_t ready = c->error ? TCP_READY_ERROR : 0;
 
-        /* A queue may hold nothing but what came out of order. */
-        if (want & TCP_READY_READ && c->recvq && recvq_at(t, c)->len)
-                ready |= TCP_READY_READ;
-        if (want & TCP_READY_WRITE && tcp_send_room(t, conn))
-                ready |= TCP_READY_WRITE;
         if (c->state == TCP_CLOSED)
                 ready |= TCP_READY_CLOSED | TCP_READY_EOF | TCP_READY_SHUT;
         else if (c->state < TCP_ESTABLISHED)
                 ready |= TCP_READY_OPENING;
-        if (c->flags & (TF_FIN_RCVD | TF_RCV_SHUT | TF_FIN_QUEUED)) {
-                ready |= c->flags & (TF_FIN_RCVD | TF_RCV_SHUT) ? TCP_READY_EOF : 0;
-                ready |= c->flags & TF_FIN_QUEUED ? TCP_READY_SHUT : 0;
-        }
+        if (c->flags & (TF_FIN_RCVD | TF_RCV_SHUT))
+                ready |= TCP_READY_EOF;
+        if (c->flags & TF_FIN_QUEUED)
+                ready |= TCP_READY_SHUT;
         return ready;
+}
+
+uint32_t tcp_ready(const struct tcp *t, uint32_t conn, uint32_t want)
+{
+        const struct tcp_conn *c = conn_at(t, conn);
+        uint32_t ready = 0;
+
+        /* A queue may hold nothing but what came out of order. */
+        if (want & TCP_READY_READ && c->recvq && recvq_at(t, c)->len)
+                ready = TCP_READY_READ;
+        if (want & TCP_READY_WRITE && tcp_send_room(t, conn))
+                ready |= TCP_READY_WRITE;
+        if (c->state == TCP_ESTABLISHED && !(c->flags & (TF_FIN_RCVD | TF_RCV_SHUT | TF_FIN_QUEUED)) && !c->error)
+                return ready;
+        return ready | ready_more(c);
 }
 
 void tcp_prefetch(const struct tcp *t, uint32_t conn)
