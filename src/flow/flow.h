@@ -77,7 +77,7 @@ static inline uint32_t flow_ref_idx(flow_ref ref) { return ref & FLOW_IDX_MASK; 
 enum {
         FLOW_BUCKET_SLOTS = 12,
         FLOW_BUCKETS_MIN  = 512,        /* a table begins with 32 KB */
-        FLOW_CHAIN_MAX    = 256,        /* a flow lives in one of so many buckets from its home on; usually in the first */
+        FLOW_CHAIN_MAX    = 256,        /* a flow lives in one of so many buckets from its home on */
 };
 static_assert(FLOW_CHAIN_MAX < FLOW_BUCKETS_MIN, "a bucket that is split and what moves out of it are apart");
 
@@ -92,7 +92,7 @@ static_assert(sizeof(struct flow_bucket) == 64, "a bucket is one cache line");
 struct flow_table {
         struct flow_bucket *bucket;
         uint32_t            low;                /* N - 1; N is a power of two */
-        uint32_t            split;              /* buckets 0..split - 1 have been split into themselves and N + themselves */
+        uint32_t            split;              /* so many buckets have been split already */
         uint32_t            grow_at;            /* from so many flows on each insertion splits a bucket */
         uint32_t            bucket_max;         /* N will never be more */
         uint32_t            cap;                /* most flows */

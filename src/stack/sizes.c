@@ -109,9 +109,9 @@ static int refuse_mem(const struct mr_conf *conf, uint64_t conns, uint64_t packe
 {
         char mem[SIZES_TEXT_MAX], need[SIZES_TEXT_MAX], cnt[SIZES_TEXT_MAX], p[SIZES_TEXT_MAX];
 
-        conf_err(err, err_len, "mem %s is too small for max_conns %s and %s of packets, which take %s; raise mem or lower "
-                 "the others", sizes_octets_text(mem, conf->mem), sizes_count_text(cnt, conns), sizes_octets_text(p, packets),
-                 sizes_octets_text(need, octets_with(conf, conns, packets)));
+        conf_err(err, err_len, "mem %s is too small for max_conns %s and %s of packets, which take %s; "
+                 "raise mem or lower the others", sizes_octets_text(mem, conf->mem), sizes_count_text(cnt, conns),
+                 sizes_octets_text(p, packets), sizes_octets_text(need, octets_with(conf, conns, packets)));
         return -EINVAL;
 }
 
@@ -143,9 +143,9 @@ int sizes_resolve(struct mr_conf *conf, char *err, size_t err_len)
         if (packets == 0)
                 packets = PACKETS_DEFAULT;
         if (conns > conns_possible(conf)) {
-                conf_err(err, err_len, "max_conns %s is more than the %s that a stack of this many shards (%u) has descriptors "
-                         "for; lower it", sizes_count_text(a, conns), sizes_count_text(b, conns_possible(conf)),
-                         conf->shards);
+                conf_err(err, err_len, "max_conns %s is more than the %s that a stack of this many shards (%u) has "
+                         "descriptors for; lower it", sizes_count_text(a, conns),
+                         sizes_count_text(b, conns_possible(conf)), conf->shards);
                 return -EINVAL;
         }
         struct counts n = derive(conf, conns, packets);

@@ -48,16 +48,17 @@ static void say_pages(void)
 
         mem_tally(&got);
         if (got.reserved)
-                log_info("2 MB pages: reserved ones for %s, transparent ones for %s", sizes_octets_text(a, got.reserved),
-                         sizes_octets_text(b, got.transparent));
+                log_info("2 MB pages: reserved ones for %s, transparent ones for %s",
+                         sizes_octets_text(a, got.reserved), sizes_octets_text(b, got.transparent));
         else if (got.transparent)
                 log_info("2 MB pages: transparent ones, as memory is touched");
         if (got.small && got.refused)
-                log_warn("%s has only pages of 4 KB: a cold connection costs about 1.6 times as much; reserve larger ones "
-                         "with sysctl vm.nr_hugepages=%" PRIu64, sizes_octets_text(a, got.small), got.refused >> HUGE_SHIFT);
+                log_warn("%s has only pages of 4 KB: a cold connection costs about 1.6 times as much; reserve larger "
+                         "ones with sysctl vm.nr_hugepages=%" PRIu64,
+                         sizes_octets_text(a, got.small), got.refused >> HUGE_SHIFT);
         else if (got.small)
-                log_info("%s has only pages of 4 KB: a cold connection costs about 1.6 times as much; let the kernel make "
-                         "larger ones: echo madvise >/sys/kernel/mm/transparent_hugepage/enabled",
+                log_info("%s has only pages of 4 KB: a cold connection costs about 1.6 times as much; let the kernel "
+                         "make larger ones: echo madvise >/sys/kernel/mm/transparent_hugepage/enabled",
                          sizes_octets_text(a, got.small));
 }
 
@@ -71,8 +72,9 @@ void sizes_say(const struct mr_conf *conf)
                  sizes_count_text(cnt[0], conf->max_conns), sizes_octets_text(mem[0], s.conns),
                  sizes_count_text(cnt[1], conf->max_half), sizes_octets_text(mem[1], s.halves),
                  sizes_count_text(cnt[2], conf->max_wait), sizes_octets_text(mem[2], s.waits));
-        log_info("finding them: %s; packets: %s; in all %s, used as it is touched", sizes_octets_text(mem[3], s.finding),
-                 sizes_octets_text(mem[4], s.packets), sizes_octets_text(mem[5], s.all));
+        log_info("finding them: %s; packets: %s; in all %s, used as it is touched",
+                 sizes_octets_text(mem[3], s.finding), sizes_octets_text(mem[4], s.packets),
+                 sizes_octets_text(mem[5], s.all));
         if (s.all > octets_of_machine())
                 log_warn("that is more than the %s of this machine; set mem to what may be used",
                          sizes_octets_text(mem[0], octets_of_machine()));

@@ -163,7 +163,8 @@ void tcp_check(const struct tcp *t)
 void tcp_usage(const struct tcp *t, struct tcp_usage *out)
 {
         *out = (struct tcp_usage){
-                .conns = t->conns.used, .halves = t->halves.used, .waits = t->wait_ring.live, .flights = t->flights.used,
-                .recvqs = t->recvqs.used, .optsets = t->optsets.used, .listeners = t->listeners.used,
+                .conns = t->conns.used, .halves = t->halves.used, .waits = t->wait_ring.live,
+                .flights = t->flights.used, .recvqs = t->recvqs.used, .optsets = t->optsets.used,
+                .listeners = t->listeners.used, .timers = t->wheel.armed,
         };
 }

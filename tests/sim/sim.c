@@ -70,7 +70,12 @@ struct sim_host *sim_host(struct sim *sim, const struct shard_conf *conf)
 
 /* ---- time ---- */
 
-static bool host_is_small(const struct sim_host *h) { return tcp_flows(TCP_OF(h))->used <= CHECK_CONNS_MAX; }
+/* Small enough to be checked after every step, also if it was large once. */
+static bool host_is_small(const struct sim_host *h)
+{
+        const struct flow_table *flows = tcp_flows(TCP_OF(h));
+        return flows->used <= CHECK_CONNS_MAX && flow_bucket_cnt(flows) <= 8 * CHECK_CONNS_MAX;
+}
 
 static bool turn_all(struct sim *sim)
 {
@@ -158,6 +163,7 @@ static void look_for_leaks(struct sim_host *h)
         struct tcp_usage use;
 
         tcp_check(TCP_OF(h));
+        flow_check(tcp_flows(TCP_OF(h)));
         tcp_usage(TCP_OF(h), &use);
         EXPECT_EQ(use.conns, 0);
         EXPECT_EQ(use.halves, 0);
@@ -166,6 +172,7 @@ static void look_for_leaks(struct sim_host *h)
         EXPECT_EQ(use.recvqs, 0);
         EXPECT_EQ(use.optsets, 0);
         EXPECT_EQ(use.listeners, 0);
+        EXPECT_EQ(use.timers, 0);
         EXPECT_EQ(tcp_flows(TCP_OF(h))->used, 0);
         EXPECT_EQ(tcp_ports(TCP_OF(h))->bindings.used, 0);
         for (uint32_t port = 0; port < 65536; port++)
