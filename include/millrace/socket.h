@@ -14,7 +14,8 @@
  *   would answer EAGAIN lets the stack work first.
  *
  *   A thread without a stack of its own (mr_start(), mr_stack_attach()) gets
- *   -1 with errno ENXIO from every call.
+ *   -1 with errno ENXIO from every call.  With several shards a descriptor is
+ *   good on the thread of its shard, a listening one on all (millrace.h, shards).
  *
  *   A signal ends a waiting call with EINTR also where SA_RESTART was asked for.
  *

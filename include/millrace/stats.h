@@ -2,7 +2,9 @@
 /* millrace/stats.h - What the stack counted
  *
  * Every dropped packet has a reason, and every reason is a counter.  Values
- * are those of the calling thread's stack, from its start.
+ * are those of the calling thread's stack, of all its shards together, from its
+ * start.  Each shard counts for itself, without a lock; who reads while they
+ * work sees each counter as it was a moment ago, and not all of the same moment.
  */
 #pragma once
 #include <millrace/export.h>

@@ -24,7 +24,6 @@ enum { SHARDS_MAX = 8, SHARDS_PORT = 80 };
 
 struct shards_rig {
         struct mr_stack *server, *client;
-        uint32_t         shards;
         int              listener;
         uint32_t         conns;                         /* for each shard of the client to open */
         atomic_bool      stop;
