@@ -119,8 +119,10 @@ bool half_evict(struct tcp *t, uint32_t listener)
 
 void half_forget(struct tcp *t, uint32_t listener)
 {
+        const uint32_t *left = listener ? &listener_at(t, listener)->half_cnt : &t->halves.used;
+
         for (int level = 0; level < HALF_LEVELS; level++)
-                for (uint32_t i = t->half_fifo[level].head, next; i; i = next) {
+                for (uint32_t i = t->half_fifo[level].head, next; i && *left; i = next) {
                         next = half_at(t, i)->next;
                         if (!listener || half_at(t, i)->listener == listener)
                                 half_drop(t, i);

@@ -38,7 +38,9 @@
  *
  * WHAT IS LOST.  Our SYN-ACK is not repeated by us: the peer repeats its SYN.
  * If the peer's ACK is lost, its data brings the cookie again; a peer that
- * waits for us to speak first waits in vain, as everywhere with cookies.
+ * waits for us to speak first waits in vain, as everywhere with cookies.  And a
+ * cookie is not used up: a late copy of the ACK, or of the text behind it, makes
+ * the connection anew if its tuple is free by then.
  */
 #include "tcp/engine.h"
 

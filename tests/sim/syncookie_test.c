@@ -163,6 +163,36 @@ TEST(syncookie_wrong)
         raw_free(r);
 }
 
+/* Goal:   a cookie is its listener's: when that is closed, it is worth nothing, to the next one neither.
+ * Method: the ACK after close(), and after another listen(); half-open records of others stay.
+ * Spec:   RFC 9293 3.10.7.1, 3.10.7.2. */
+TEST(syncookie_listener_closed)
+{
+        struct raw *r = raw_new_cookies(sim_seed(__func__, 1), TCP_SYNCOOKIES_AUTO, 2);
+        int lfd = sim_listen(r->host, 80), other = sim_listen(r->host, 81);
+
+        r->host_port = 81;
+        raw_syn(r, 6000, "mss 1460");
+        r->host_port = 80;
+        raw_syn(r, 6001, "mss 1460");
+        raw_syn(r, 6002, "mss 1460");
+        EXPECT_EQ(CNT(r->host, TCP_SYNCOOKIES_SENT), 1);
+        EXPECT_EQ(usage(r->host).halves, 2);
+        EXPECT_EQ(sock_close(SOCKS_OF(r->host), lfd), 0);
+        EXPECT_EQ(usage(r->host).halves, 1);
+        raw_say(r, "A 1 ack 1");
+        raw_hear(r, "R 1");
+        lfd = sim_listen(r->host, 80);
+        raw_say(r, "A 1 ack 1");
+        raw_hear(r, "R 1");
+        EXPECT_EQ(CNT(r->host, TCP_SYNCOOKIES_FAILED), 0);
+        EXPECT_EQ(sim_accept(r->host, lfd), -EAGAIN);
+        EXPECT_EQ(sim_accept(r->host, other), -EAGAIN);
+        raw_run(r, SEC(70));
+        raw_forget(r);
+        raw_free(r);
+}
+
 /* Goal:   a full accept queue does not cost the peer its connection: it is silent, and later text gets in.
  * Method: a backlog of 0, two handshakes; the second's ACK and a later segment are ignored, its first text is not.
  * Spec:   listen(2); Linux tcp_abort_on_overflow 0. */
