@@ -65,13 +65,14 @@ static void turns_for(void *arg, double seconds)
         }
 }
 
-static void connect_all(struct pair *p)
+/* All connections go through the phase once. */
+static void once(struct pair *p, enum sparse_what what)
 {
-        sparse_phase(p->client, SPARSE_CONNECT, p->d->conns, 0, 0);
-        while (!sparse_done(p->client) && !bench_given_up(p->d)) {
+        sparse_phase(p->client, what, p->d->conns, BENCH_MSG, 0);
+        do {
                 client_turn(p);
                 server_turn(p);
-        }
+        } while (!sparse_done(p->client) && !bench_given_up(p->d));
 }
 
 void bench_turns(struct bench_duo *d, bool cycle, double *cycles, double *frames)
@@ -86,9 +87,12 @@ void bench_turns(struct bench_duo *d, bool cycle, double *cycles, double *frames
         if (cycle) {
                 sparse_phase(p.client, SPARSE_CYCLE, BENCH_NUMBERS, BENCH_MSG, 0);
         } else {
-                connect_all(&p);
-                p.waves = d->conns > d->window;
-                sparse_phase(p.client, p.waves ? SPARSE_TALK : SPARSE_TALK_ON, d->conns, BENCH_MSG, 0);
+                once(&p, SPARSE_CONNECT);
+                bool waves = d->conns > d->window;
+                if (waves)                      /* as in bench_sparse_talk() */
+                        once(&p, SPARSE_TALK);
+                p.waves = waves;
+                sparse_phase(p.client, waves ? SPARSE_TALK : SPARSE_TALK_ON, d->conns, BENCH_MSG, 0);
         }
         if (bench_measure(d, turns_for, &p))
                 bench_sparse_check(p.client);
