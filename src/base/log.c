@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 static void to_stderr(void *arg, enum log_level level, const char *line)
@@ -14,7 +15,7 @@ static void to_stderr(void *arg, enum log_level level, const char *line)
 static struct {
         log_sink_fn    sink;
         void          *arg;
-        enum log_level max;
+        atomic_int     max;             /* enum log_level; stacks of several threads may set it */
 } out = { to_stderr, NULL, LOG_INFO };
 
 void log_set_sink(log_sink_fn sink, void *arg)
@@ -25,7 +26,7 @@ void log_set_sink(log_sink_fn sink, void *arg)
 
 void log_set_level(enum log_level max)
 {
-        out.max = max;
+        atomic_store_explicit(&out.max, (int)max, memory_order_relaxed);
 }
 
 void log_line(enum log_level level, const char *fmt, ...)
@@ -33,7 +34,7 @@ void log_line(enum log_level level, const char *fmt, ...)
         char line[512];
         va_list ap;
 
-        if (level > out.max)
+        if ((int)level > atomic_load_explicit(&out.max, memory_order_relaxed))
                 return;
         va_start(ap, fmt);
         vsnprintf(line, sizeof line, fmt, ap);
