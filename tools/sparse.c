@@ -180,7 +180,6 @@ bool sparse_finish(struct sparse *s, uint32_t i)
 {
         uint64_t bit = 1ull << i % 64;
 
-        s->moved_ns = s->now_ns;
         if (!(s->busy[i / 64] & bit))
                 return false;
         s->busy[i / 64] &= ~bit;
@@ -232,7 +231,7 @@ static void begin_more(struct sparse *s)
         }
 }
 
-/* Nothing has moved for long: begin again with those under way, some each turn. */
+/* Nothing has come for long: begin again with those under way, some each turn. */
 static void begin_again(struct sparse *s)
 {
         uint64_t words = busy_bytes(s) / 8;

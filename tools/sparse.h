@@ -36,7 +36,7 @@
  * What is lost: our answers carry the ACK of what they answer, so when one is
  * lost the server sends again and we answer again.  Only what we begin by
  * ourselves (SYN, poke) needs care: one bit a connection, `busy`, says that
- * its turn in the phase has begun and not ended; when nothing has moved for
+ * its turn in the phase has begun and not ended; when nothing has come for
  * SPARSE_RETRY_NS those are begun again.  The same bit counts each only once.
  *
  * CYCLE is the life of short connections, over and over: SYN, ACK with the
@@ -121,7 +121,8 @@ struct sparse_counts {
         uint64_t octets;                /* of echoes, compared */
         uint64_t wrong;                 /* of them, different */
         uint64_t odd;                   /* segments whose text does not end where it should */
-        uint64_t reset;                 /* RSTs */
+        uint64_t reset;                 /* RSTs that ended a wait */
+        uint64_t late;                  /* other RSTs: we had said again what a closed connection needed no more */
         uint64_t closed;                /* both FINs */
         uint64_t stray;                 /* frames not for us, or without sense */
         uint64_t retried;               /* begun again */

@@ -133,7 +133,6 @@ static void on_text(struct heard *h, const uint8_t *text, uint32_t len)
                 say_nothing(h);
                 return;
         }
-        s->moved_ns = s->now_ns;
         s->n.octets += len;
         uint32_t wrong = sparse_wire_differ(s, h->i, h->at - len, text, len);
         s->n.wrong += wrong;
@@ -176,9 +175,11 @@ void sparse_answer(struct sparse *s, struct pkt *p, uint32_t i, const struct tcp
                 .s = s, .p = p, .i = i, .at = seg->ack.raw - (sparse_isn(s, i) + 1), .ack = seg->seq.raw, .seg = seg,
         };
 
+        s->moved_ns = s->now_ns;                        /* a slow server is no silent one */
         if (seg->flags & TCP_RST) {
-                s->n.reset++;
-                sparse_finish(s, i);
+                bool waited = sparse_finish(s, i);
+                s->n.reset += waited;
+                s->n.late += !waited;
                 say_nothing(&h);
         } else if (!(seg->flags & TCP_ACK)) {
                 s->n.stray++;

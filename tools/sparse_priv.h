@@ -51,7 +51,8 @@ struct sparse {
         uint32_t             next;                      /* the next to begin with, before shuffling */
         uint32_t             half_bits;                 /* of the shuffle */
         uint64_t             begun;                     /* in this phase, for the rate */
-        uint64_t             began_ns, moved_ns;
+        uint64_t             began_ns;
+        uint64_t             moved_ns;                  /* when a segment came last, or all was said again */
         uint64_t             retry_at;                  /* word of busy where the next retry looks; UINT64_MAX: none */
         uint64_t            *busy;
         uint32_t            *server_isn;                /* with remember */
