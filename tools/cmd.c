@@ -18,13 +18,14 @@
 const char *cmd_stats = "none";
 
 static atomic_bool stopped;
-static struct mr_stack *stack;
+static struct mr_stack *_Atomic stack;        /* as long as it lives */
 
 static void on_signal(int sig)
 {
         (void)sig;
         atomic_store(&stopped, true);
-        mr_stack_wake(stack);
+        if (stack)
+                mr_stack_wake(stack);
 }
 
 bool cmd_stopped(void) { return atomic_load_explicit(&stopped, memory_order_relaxed); }
@@ -271,6 +272,7 @@ int cmd_end(void)
 {
         if (strcmp(cmd_stats, "none") != 0)
                 mr_stats_print(stdout, strcmp(cmd_stats, "json") == 0);
+        stack = NULL;
         mr_stop();
         return fflush(stdout) == 0 ? 0 : 1;
 }

@@ -4,6 +4,10 @@
  * A word of bits that any thread may set, looked at once a turn, and a
  * descriptor that ends the sleep of a shard.  What the bits mean is told by
  * who answers them.  For rare things: ringing is a system call.
+ *
+ * Who rings sets the bit first and then makes the descriptor readable, so who
+ * finds it readable and empties it will see the bit.  It is emptied by sleepers
+ * alone: a bit that is seen earlier, between the two, costs one sleep cut short.
  */
 #pragma once
 #include <errno.h>
@@ -47,12 +51,17 @@ static inline uint32_t doorbell_rung(const struct doorbell *b)
         return atomic_load_explicit(&b->rung, memory_order_relaxed);
 }
 
-/* The bits since the last time, by the shard. */
-static inline uint32_t doorbell_take(struct doorbell *b)
+/* After a sleep that the descriptor has ended. */
+static inline void doorbell_hush(struct doorbell *b)
 {
         uint64_t sink;
 
         ssize_t n = read(b->fd, &sink, sizeof sink);
         (void)n;
+}
+
+/* The bits since the last time, by the shard. */
+static inline uint32_t doorbell_take(struct doorbell *b)
+{
         return atomic_exchange_explicit(&b->rung, 0, memory_order_acquire);
 }

@@ -85,6 +85,8 @@ static int sleep_on_devices(struct shard *sh, uint64_t until_ns)
                 count(&sh->counters, CNT_SLEEPS);
                 if (ppoll(fds, sh->port_cnt + 1, until_ns == TIME_NEVER ? NULL : &ts, &sh->signals) < 0 && errno == EINTR)
                         rc = -EINTR;
+                if (fds[sh->port_cnt].revents)
+                        doorbell_hush(sh->bell);
         }
         for (uint32_t i = 0; i < sh->port_cnt; i++) {
                 const struct netdev_ops *ops = sh->port[i].dev->ops;

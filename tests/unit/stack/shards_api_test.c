@@ -416,3 +416,45 @@ TEST(shards_counters_add_up)
         mr_stack_free(st);
         mr_stack_free(peer);
 }
+
+static uint64_t counter(const char *wanted)
+{
+        const char *name;
+        uint64_t value = 0;
+
+        for (uint32_t i = 0; mr_counter_get(i, &name, NULL, &value) == 0; i++)
+                if (strcmp(name, wanted) == 0)
+                        return value;
+        return UINT64_MAX;
+}
+
+static void *ring_a_lot(void *arg)
+{
+        for (int i = 0; i < 20000; i++)
+                mr_stack_wake(arg);
+        return NULL;
+}
+
+/* Goal:   however a bell is rung, afterwards a shard sleeps well.
+ * Method: 20,000 wake-ups of another thread while this one waits again and again; then the sleeps of 50 ms are counted.
+ * Spec:   stack/doorbell.h
+ */
+TEST(shards_sleep_after_wakes)
+{
+        struct mr_stack *st = shards_stack(2, "loop:", "10.0.0.1/24");
+        struct epoll_event ev;
+        pthread_t other;
+
+        EXPECT_EQ(mr_shard_attach(st, 0), 0);
+        int ep = mr_epoll_create1(0);
+        REQUIRE(pthread_create(&other, NULL, ring_a_lot, st) == 0);
+        for (int i = 0; i < 2000; i++)
+                mr_epoll_wait(ep, &ev, 1, 1);
+        pthread_join(other, NULL);
+        while (mr_epoll_wait(ep, &ev, 1, 1) < 0)
+                continue;
+        uint64_t before = counter("SLEEPS");
+        EXPECT_EQ(mr_epoll_wait(ep, &ev, 1, 50), 0);
+        EXPECT_LE(counter("SLEEPS"), before + 3);       /* one, or the clock's granularity */
+        mr_stack_free(st);
+}
