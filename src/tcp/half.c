@@ -207,6 +207,9 @@ enum drop half_input(struct tcp *t, uint32_t idx, const struct tcp_arrival *a)
 bool half_next(const struct tcp *t, tick *at)
 {
         bool any = false;
+
+        if (t->halves.used == 0)
+                return false;
         for (int level = 0; level < HALF_LEVELS; level++) {
                 uint32_t head = t->half_fifo[level].head;
                 if (head && (!any || tick_before(half_at(t, head)->due, *at))) {
@@ -239,6 +242,8 @@ bool half_expire(struct tcp *t, uint64_t now_ns)
 {
         tick now = tick_of_ns(now_ns);
 
+        if (t->halves.used == 0)
+                return false;
         for (int level = 0; level < HALF_LEVELS; level++) {
                 uint32_t idx = t->half_fifo[level].head;
                 if (idx && !tick_before(now, half_at(t, idx)->due)) {
