@@ -91,7 +91,8 @@ def test_bulk():
 ])
 def test_beside_the_kernel(argv, ours, kernels):
     for row in results(*argv, "--vs-kernel", "--seconds", "0.6"):
-        numbers(row, ours, kernels, "ratio")
+        numbers(row, ours, kernels)
+        assert row["ratio"] is not None         # where one of the two was held up it may be printed as 0
 
 
 def test_bytes():
