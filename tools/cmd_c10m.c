@@ -380,6 +380,8 @@ static int run(int argc, char **argv)
         r.plan.hold_s = hold_s;
         if (r.plan.ends != C10M_BOTH && user.iface_cnt == 0)
                 cmd_die("--ends %s: name the device that leads to the other end, --dev shm:NAME", ends);
+        if (user.shards != 1)
+                cmd_die("--shards %u: each end of c10m is one shard, on one thread", user.shards);
         if (user.iface_cnt)
                 check_device(&user, r.plan.ends);
         server = client = user;
