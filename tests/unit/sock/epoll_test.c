@@ -616,3 +616,32 @@ TEST(epoll_random_tangle)
                 rig_free(t.s.rig);
         }
 }
+
+static int waits_begun, waits_ended;
+static void count_begin(void *arg) { waits_begun++; }
+static void count_end(void *arg) { waits_ended++; }
+
+/* Goal:   signals are held back for a wait that may last, and not for one that has something to report
+ *         before it begins and cannot lose it.
+ */
+TEST(epoll_holds_signals_back_only_to_wait)
+{
+        struct scene s = scene_new();
+        struct epoll_event ev;
+
+        s.b->env.wait_begin = count_begin;
+        s.b->env.wait_end = count_end;
+        EXPECT_EQ(ctl(s.b, s.ep, EPOLL_CTL_ADD, s.fb, EPOLLIN), 0);
+        EXPECT_EQ(sock_epoll_wait(s.b, s.ep, &ev, 1, MS(1)), 0);
+        EXPECT_EQ(waits_begun, 1);
+        sock_send(s.a, s.fa, "x", 1, 0);
+        EXPECT_EQ(sock_epoll_wait(s.b, s.ep, &ev, 1, MS(1)), 1);        /* came with the first turn */
+        EXPECT_EQ(waits_begun, 2);
+        EXPECT_EQ(sock_epoll_wait(s.b, s.ep, &ev, 1, MS(1)), 1);        /* was there */
+        EXPECT_EQ(waits_begun, 2);
+        EXPECT_EQ(ctl(s.b, s.ep, EPOLL_CTL_MOD, s.fb, EPOLLOUT), 0);    /* room for sending can go away */
+        EXPECT_EQ(sock_epoll_wait(s.b, s.ep, &ev, 1, MS(1)), 1);
+        EXPECT_EQ(waits_begun, 3);
+        EXPECT_EQ(waits_ended, 3);
+        rig_free(s.rig);
+}

@@ -52,6 +52,21 @@ static void remove_at(struct walk *w, uint32_t l, uint32_t at)
         forget(w, l, at, 1);
 }
 
+static uint32_t count_holes(const struct socks *ss, const struct epoll *ep)
+{
+        uint32_t holes = 0;
+        ready_pos at = ep->head;
+
+        for (uint32_t left = ep->cnt; left;) {
+                uint32_t word = *ready_word(ss, at);
+                holes += word == 0;
+                left -= word != 0;
+                if (++at % READY_WORDS == 0)
+                        at = *ready_word(ss, at - READY_WORDS) * READY_WORDS + 1;
+        }
+        return holes;
+}
+
 /* Every item knows its place, and the memory is bounded. */
 static void check(const struct walk *w)
 {
@@ -59,6 +74,8 @@ static void check(const struct walk *w)
 
         for (uint32_t l = 0; l < INSTANCES; l++) {
                 REQUIRE(w->ep[l]->cnt == w->cnt[l]);
+                REQUIRE(w->ep[l]->holes >= count_holes(w->ss, w->ep[l]));       /* and those at its very end */
+                REQUIRE(w->ep[l]->holes <= w->cnt[l] + READY_HOLES_MIN);
                 REQUIRE(w->cnt[l] == 0 || ready_first(w->ss, w->ep[l]) == w->list[l][0]);
                 for (uint32_t i = 0; i < w->cnt[l]; i++)
                         REQUIRE(*ready_word(w->ss, epoll_item_at(w->ss, w->list[l][i])->ready) == w->list[l][i]);
