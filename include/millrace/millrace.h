@@ -242,8 +242,8 @@ MR_API void mr_stack_free(struct mr_stack *stack);
  * shards listen on one port (SO_REUSEPORT), each serves what comes to it.
  *
  * mr_connect() leaves by its own shard and chooses a port whose answers come
- * back to it.  A socket bound to a port that has its answers elsewhere gets
- * EADDRNOTAVAIL: bind it to an address alone (IP_BIND_ADDRESS_NO_PORT).
+ * back to it, also in place of one that mr_bind() chose.  A socket bound to a
+ * port by its number, which has its answers elsewhere, gets EADDRNOTAVAIL.
  *
  * A shard works while its thread is in a call, as ever.  On a device with one
  * queue the shard that reads it works for all: it must not stay away for long.

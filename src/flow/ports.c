@@ -110,7 +110,7 @@ static int bind_one_of_several(struct ports *p, struct binding *b, uint32_t *idx
 
 int ports_bind(struct ports *p, const struct ip_addr *addr, uint16_t port, uint8_t flags, uint32_t *idx)
 {
-        struct binding b = { .addr = *addr, .port = port, .flags = flags };
+        struct binding b = { .addr = *addr, .port = port, .flags = (uint8_t)(flags | (port ? 0 : BINDING_CHOSEN)) };
 
         if (is_one_of_several(p))
                 return bind_one_of_several(p, &b, idx);
@@ -144,7 +144,7 @@ void ports_set_flags(struct ports *p, uint32_t idx, uint8_t flags)
 {
         struct binding *b = ports_binding(p, idx);
 
-        b->flags = (uint8_t)(flags | (b->flags & BINDING_REPLICA));
+        b->flags = (uint8_t)(flags | (b->flags & (BINDING_REPLICA | BINDING_CHOSEN)));
         if (b->entry)
                 ports_all_set_flags(p->all, b->entry, flags);
 }

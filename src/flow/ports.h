@@ -43,6 +43,7 @@ enum binding_flag {
         BINDING_REUSEADDR = 1 << 0,
         BINDING_REUSEPORT = 1 << 1,
         BINDING_REPLICA   = 1 << 2,     /* of another shard's listener */
+        BINDING_CHOSEN    = 1 << 3,     /* the port was chosen by ports_bind() */
 };
 
 struct ports_all;

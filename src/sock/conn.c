@@ -64,15 +64,13 @@ static int connect_key(struct socks *ss, const struct sock *s, const struct sock
 
 static int connect_begin(struct socks *ss, struct sock *s, const struct sockaddr *sa, socklen_t len)
 {
-        struct ip_addr bound;
         struct flow_key key;
         uint32_t conn;
 
         int rc = connect_key(ss, s, sa, len, &key);
         if (rc < 0)
                 return rc;
-        bool any_source = name_bound(ss, s, &bound) == 0 && ip_addr_is_any(&bound);
-        rc = source_connect(ss, s, &key, any_source, &conn);
+        rc = source_connect(ss, s, &key, &conn);
         if (rc < 0)
                 return rc == -EADDRINUSE ? -EADDRNOTAVAIL : rc;         /* as Linux: the tuple is taken */
         s->conn = conn;

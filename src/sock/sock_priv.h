@@ -126,8 +126,9 @@ uint16_t name_bound(const struct socks *ss, const struct sock *s, struct ip_addr
 void conn_disconnect(struct socks *ss, struct sock *s);
 /* ---- source.c ---- */
 
-/* tcp_connect() from key->laddr; when its ports are used up and it is not bound (@any_source), from others of ours. */
-int source_connect(struct socks *ss, struct sock *s, struct flow_key *key, bool any_source, uint32_t *conn);
+/* tcp_connect() from what @s is bound to; where that leaves a choice, from another address or port of ours
+ * when there is no port left or the answers would come to another shard. */
+int source_connect(struct socks *ss, struct sock *s, struct flow_key *key, uint32_t *conn);
 
 /* close(2) of what is not an epoll instance. */
 void conn_release(struct socks *ss, uint32_t idx);

@@ -29,7 +29,7 @@ static bool nth(const struct socks *ss, uint32_t n, struct flow_key *key)
         return ss->env.source_nth && ss->env.source_nth(ss->env.arg, &key->raddr, n, &key->laddr) == 0;
 }
 
-int source_connect(struct socks *ss, struct sock *s, struct flow_key *key, bool any_source, uint32_t *conn)
+static int connect_from(struct socks *ss, struct sock *s, struct flow_key *key, bool any_source, uint32_t *conn)
 {
         uint32_t bound = 0, *turn = any_source ? turn_of(ss, key) : &bound, first_turn = *turn;
         struct ip_addr first = key->laddr;
@@ -49,4 +49,33 @@ int source_connect(struct socks *ss, struct sock *s, struct flow_key *key, bool 
                 if (*turn == first_turn || tries == SOURCE_TRIES)
                         return rc;
         }
+}
+
+/* Let go of a port that bind() chose, and stay bound to the address. */
+static bool forget_port(struct socks *ss, struct sock *s)
+{
+        struct ports *ports = tcp_ports(ss->tcp);
+        uint32_t binding = sock_binding(ss, s);
+
+        if (!binding || !(ports_binding(ports, binding)->flags & BINDING_CHOSEN))
+                return false;
+        struct sock_ext *ext = sock_ext(ss, s);
+        ext->bind_addr = ports_binding(ports, binding)->addr;
+        ext->has_bind_addr = true;
+        ext->binding = 0;
+        ports_unbind(ports, binding);
+        return true;
+}
+
+int source_connect(struct socks *ss, struct sock *s, struct flow_key *key, uint32_t *conn)
+{
+        struct ip_addr bound;
+        uint16_t port = name_bound(ss, s, &bound);
+        int rc = connect_from(ss, s, key, port == 0 && ip_addr_is_any(&bound), conn);
+
+        /* bind() could not know where to; of several shards only one has the answers. */
+        if (rc != -EADDRNOTAVAIL || !ss->replica || !forget_port(ss, s))
+                return rc;
+        key->lport = 0;
+        return connect_from(ss, s, key, ip_addr_is_any(&bound), conn);
 }

@@ -292,9 +292,20 @@ TEST(shards_wake)
         mr_stack_free(st);
 }
 
+static uint32_t source_of(int fd, uint16_t *port)
+{
+        struct sockaddr_in name = { 0 };
+        socklen_t len = sizeof name;
+
+        EXPECT_EQ(mr_getsockname(fd, (struct sockaddr *)&name, &len), 0);
+        *port = ntohs(name.sin_port);
+        return ntohl(name.sin_addr.s_addr);
+}
+
 /* Goal:   a connection whose answers would come to another shard is not begun; by a port of our choice it is, and
  *         comes back to its shard.
- * Method: sockets bound to 64 ports, over steer:; half of them have their answers elsewhere.  Then 64 unbound ones.
+ * Method: sockets bound to 64 ports, over steer:; half of them have their answers elsewhere.  Then 32 unbound ones,
+ *         and 32 bound to an address, with ports that bind() chose.
  * Spec:   millrace/millrace.h, shards
  */
 TEST(shards_connect_comes_back)
@@ -317,23 +328,21 @@ TEST(shards_connect_comes_back)
                 mr_close(fd[i]);
         }
         EXPECT(refused > 16 && refused < 48);
-        for (int i = 0; i < 64; i++)
+        for (int i = 0; i < 32; i++)
                 fd[i] = connect_from(st, 1, 80);
+        for (int i = 32; i < 64; i++) {
+                struct sockaddr_in from = shards_addr(0x0a000002, 0);
+                uint16_t port;
+                fd[i] = mr_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+                EXPECT_EQ(mr_bind(fd[i], (struct sockaddr *)&from, sizeof from), 0);
+                EXPECT(mr_connect(fd[i], (struct sockaddr *)&to, sizeof to) == -1 && errno == EINPROGRESS);
+                EXPECT_EQ(source_of(fd[i], &port), 0x0a000002);
+        }
         turn_both(st, peer);
         for (int i = 0; i < 64; i++)
                 EXPECT_EQ(outcome(st, 1, fd[i]), 0);
         mr_stack_free(st);
         mr_stack_free(peer);
-}
-
-static uint32_t source_of(int fd, uint16_t *port)
-{
-        struct sockaddr_in name = { 0 };
-        socklen_t len = sizeof name;
-
-        EXPECT_EQ(mr_getsockname(fd, (struct sockaddr *)&name, &len), 0);
-        *port = ntohs(name.sin_port);
-        return ntohl(name.sin_addr.s_addr);
 }
 
 /* Goal:   when the ports of one address towards a destination are used up, the next address of ours is taken, a
