@@ -284,7 +284,8 @@ static ssize_t recv_straight(struct socks *ss, int fd, void *buf, size_t len, in
         struct sock *s = is_plain(buf, len, flags) ? connected(ss, fd) : NULL;
         struct iovec one = { .iov_base = buf, .iov_len = len };
 
-        if (!s || (s->flags & SOCKF_RCVLOWAT && may_wait(s, flags)))       /* SO_RCVLOWAT may ask for more than there is */
+        /* SO_RCVLOWAT may ask for more than there is. */
+        if (!s || (s->flags & SOCKF_RCVLOWAT && may_wait(s, flags)))
                 return 0;
         ssize_t n = tcp_recv(ss->tcp, s->conn, &one, 1, 0, false, sock_now(ss));
         return n > 0 ? n : 0;

@@ -74,7 +74,8 @@ static int replica_listen(struct socks *ss, uint32_t idx, const struct sock_list
         ext->binding = 0;
         int rc = ports_replica(tcp_ports(ss->tcp), &l->addr, l->port, reuse, &ext->binding);
         if (rc == 0)
-                rc = tcp_listen(ss->tcp, ext->binding, u32_min(l->backlog, ss->conf.somaxconn), &l->opts, idx, &listener);
+                rc = tcp_listen(ss->tcp, ext->binding, u32_min(l->backlog, ss->conf.somaxconn), &l->opts, idx,
+                                &listener);
         if (rc < 0)
                 return rc;
         s->conn = listener;

@@ -102,7 +102,7 @@ struct sock {
         uint8_t  kind  : 4;             /* enum sock_kind */
         uint8_t  stage : 4;             /* enum sock_stage */
         uint8_t  error;                 /* pending errno, when there is no connection to hold it */
-        uint32_t conn;                  /* KIND_TCP: connection; KIND_LISTENER: listener; KIND_EPOLL: instance; 0: none */
+        uint32_t conn;                  /* by kind: connection, listener or epoll instance; 0: none */
         uint32_t ext;                   /* 0: all defaults */
         item_ref more;                  /* further registrations */
         struct epoll_item item;         /* the first registration */

@@ -6,7 +6,10 @@
 
 #include <errno.h>
 
-static inline struct sock *sock_at(const struct socks *ss, uint32_t idx) { return (struct sock *)(void *)ss->slab.base + idx; }
+static inline struct sock *sock_at(const struct socks *ss, uint32_t idx)
+{
+        return (struct sock *)(void *)ss->slab.base + idx;
+}
 static inline uint32_t sock_idx(const struct socks *ss, const struct sock *s) { return (uint32_t)(s - sock_at(ss, 0)); }
 static inline struct epoll_item *epoll_item_at(const struct socks *ss, item_ref ref)
 {

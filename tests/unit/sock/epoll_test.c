@@ -518,7 +518,8 @@ static void tangle_ctl(struct tangle *t, int e, int i)
 {
         static const uint32_t interests[] = { EPOLLIN, EPOLLIN | EPOLLOUT };
         struct model *m = &t->model[e][i];
-        int op = 1 + (int)rnd_below(&t->rnd, 3), want = op == EPOLL_CTL_ADD ? (m->in ? -EEXIST : 0) : m->in ? 0 : -ENOENT;
+        int op = 1 + (int)rnd_below(&t->rnd, 3);
+        int want = op == EPOLL_CTL_ADD ? (m->in ? -EEXIST : 0) : m->in ? 0 : -ENOENT;
         bool et = rnd_chance(&t->rnd, 400000), oneshot = rnd_chance(&t->rnd, 200000);
         uint32_t interest = interests[rnd_below(&t->rnd, 2)];
         struct epoll_event ev = { .events = interest | (et ? EPOLLET : 0) | (oneshot ? EPOLLONESHOT : 0),

@@ -143,7 +143,8 @@ static inline void rig_host_init(struct rig *rig, struct rig_host *h, uint32_t a
         struct tcp_conf conf;
         struct socks_conf sconf = { .max_socks = max_socks };
         struct sock_env senv = {
-                .is_local = rig_is_local, .source_for = rig_source_for, .now_ns = &rig->now_ns, .turn = rig_turn, .arg = h,
+                .is_local = rig_is_local, .source_for = rig_source_for, .now_ns = &rig->now_ns,
+                .turn = rig_turn, .arg = h,
         };
 
         h->rig = rig;
