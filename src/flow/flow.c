@@ -146,10 +146,7 @@ flow_ref flow_probe(const struct flow_table *t, uint32_t hash)
                 flow_ref ref = b->ref[__builtin_ctz(hits)];
                 if (!ref)
                         continue;
-                const uint8_t *rec = slab_at(t->slab[flow_ref_kind(ref)], flow_ref_idx(ref));
-                __builtin_prefetch(rec);
-                if (flow_ref_kind(ref) == FLOW_CONN)
-                        __builtin_prefetch(rec + 64);
+                __builtin_prefetch(slab_at(t->slab[flow_ref_kind(ref)], flow_ref_idx(ref)));
                 return ref;
         }
         return 0;

@@ -68,20 +68,22 @@ uint32_t ack_new(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, const 
         if (!all_acked)
                 timers_set(t, c, TIMER_RTO, rto_ns(t, c), now_ns);
         bool fin_to_send = c->flags & TF_FIN_QUEUED && !(c->flags & TF_FIN_SENT);
-        if (all_acked && f->len == 0 && !fin_to_send)
+        if (all_acked && f->len == 0 && !fin_to_send) {
                 flight_detach(t, c);
-        else
+                rest_soon(t, c);
+        } else {
                 conn_pull(t, c);                        /* the window has moved: there may be more to send */
+        }
         return octets;
 }
 
 /* The same, and a writer that waits for room is told of it. */
 static void ack_new_tell(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg, uint64_t now_ns, struct tcp_note *note)
 {
-        bool had_room = tcp_send_room(t, conn_idx(t, c));
+        bool had_room = send_room(t, c);
         uint32_t octets = ack_new(t, c, flight_at(t, c), seg, now_ns);
 
-        if (octets && (c->flags & TF_WND_FULL || !had_room) && tcp_send_room(t, conn_idx(t, c))) {
+        if (octets && (c->flags & TF_WND_FULL || !had_room) && send_room(t, c)) {
                 c->flags &= ~(uint32_t)TF_WND_FULL;
                 note_add(note, c, TCP_EV_WRITABLE);
         } else if (c->flags & TF_WND_FULL && !c->flight) {

@@ -96,11 +96,21 @@ static void check_conn(const struct tcp *t, const struct tcp_conn *c)
         check_timer(t, c);
 }
 
+/* Nothing is owed to anybody. */
+static void check_rest(const struct tcp_rest *r)
+{
+        ASSERT(r->state == TCP_ESTABLISHED || r->state == TCP_CLOSE_WAIT || r->state == TCP_FIN_WAIT_2);
+        ASSERT(r->flags & TF_IN_TABLE);
+        ASSERT(!(r->flags & (TF_OUT | TF_OWED | TF_QUIET | TF_FREE | TF_ACK_NOW | TF_DELACK)));
+        ASSERT(!(r->flags & TF_FIN_QUEUED) || r->flags & TF_FIN_SENT);
+        ASSERT(r->mss > 0);
+}
+
 static uint32_t check_out_list(const struct tcp *t)
 {
         uint32_t cnt = 0, last = 0;
-        for (uint32_t i = t->out_head; i; i = conn_at(t, i)->out_next) {
-                ASSERT(conn_at(t, i)->flags & TF_OUT);
+        for (uint32_t i = t->out_head; i; i = awake_at(t, i)->out_next) {
+                ASSERT(awake_at(t, i)->flags & TF_OUT);
                 ASSERT(++cnt <= t->conns.used);
                 last = i;
         }
@@ -142,7 +152,13 @@ void tcp_check(const struct tcp *t)
                         check_reachable(t, ref);
                         if (flow_ref_kind(ref) != FLOW_CONN)
                                 continue;
-                        const struct tcp_conn *c = conn_at(t, flow_ref_idx(ref));
+                        const struct tcp_rest *r = rest_at(t, flow_ref_idx(ref));
+                        if (!rest_awake(r)) {
+                                check_rest(r);
+                                continue;
+                        }
+                        const struct tcp_conn *c = awake_at(t, rest_awake(r));
+                        ASSERT(c->self == flow_ref_idx(ref));
                         check_conn(t, c);
                         flights += !!c->flight;
                         out += !!(c->flags & TF_OUT);
@@ -163,7 +179,7 @@ void tcp_check(const struct tcp *t)
 void tcp_usage(const struct tcp *t, struct tcp_usage *out)
 {
         *out = (struct tcp_usage){
-                .conns = t->conns.used, .halves = t->halves.used, .waits = t->wait_ring.live,
+                .conns = t->conns.used, .awake = t->awake.used, .halves = t->halves.used, .waits = t->wait_ring.live,
                 .flights = t->flights.used, .recvqs = t->recvqs.used, .optsets = t->optsets.used,
                 .listeners = t->listeners.used, .timers = t->wheel.armed,
         };

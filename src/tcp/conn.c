@@ -15,20 +15,42 @@ uint32_t optset_share(struct tcp *t, uint32_t set)
         return set;
 }
 
+/* Where a set with these contents is remembered, if it is. */
+static uint32_t *optset_seat(struct tcp *t, const struct tcp_opts *opts)
+{
+        uint64_t h = 0;
+        for (size_t i = 0; i < sizeof *opts; i += 4) {
+                uint32_t w;
+                memcpy(&w, (const uint8_t *)opts + i, 4);
+                h = (h ^ w) * 0x9e3779b97f4a7c15u;
+        }
+        return &t->optset_seen[h >> 56];
+}
+static_assert(OPTSETS_SEEN == 256 && sizeof(struct tcp_opts) % 4 == 0, "optset_seat() takes 8 bits and whole words");
+
 void optset_drop(struct tcp *t, uint32_t set)
 {
-        if (set && --optset_at(t, set)->refs == 0)
-                slab_give(&t->optsets, set);
+        if (!set || --optset_at(t, set)->refs)
+                return;
+        uint32_t *seat = optset_seat(t, &optset_at(t, set)->opts);
+        if (*seat == set)
+                *seat = 0;
+        slab_give(&t->optsets, set);
 }
 
 uint32_t optset_new(struct tcp *t, const struct tcp_opts *opts)
 {
         if (memcmp(opts, &t->conf.opts, sizeof *opts) == 0)
                 return 0;
+        /* Programs set the same options on all their sockets: one set serves them all. */
+        uint32_t *seat = optset_seat(t, opts);
+        if (*seat && memcmp(&optset_at(t, *seat)->opts, opts, sizeof *opts) == 0)
+                return optset_share(t, *seat);
         uint32_t set = slab_take(&t->optsets);
         if (!set)
                 return UINT32_MAX;
         *optset_at(t, set) = (struct tcp_optset){ .opts = *opts, .refs = 1 };
+        *seat = set;
         return set;
 }
 
@@ -41,7 +63,8 @@ void conn_opts_apply(struct tcp *t, struct tcp_conn *c)
 
 void tcp_opts_get(const struct tcp *t, uint32_t conn, struct tcp_opts *opts)
 {
-        *opts = *conn_opts(t, conn_at(t, conn));
+        struct tcp_conn room;
+        *opts = *conn_opts(t, rest_look(t, conn, &room));
 }
 
 int tcp_opts_set(struct tcp *t, uint32_t conn, const struct tcp_opts *opts, uint64_t now_ns)
@@ -58,7 +81,8 @@ int tcp_opts_set(struct tcp *t, uint32_t conn, const struct tcp_opts *opts, uint
         conn_opts_apply(t, c);
         if (c->state != TCP_CLOSED) {
                 timers_rearm(t, c);                     /* keepalive may just have begun */
-                conn_pull(t, c);                        /* and Nagle may just have ended */
+                if (c->flight)
+                        conn_pull(t, c);                /* and Nagle may just have ended */
         }
         return 0;
 }
@@ -88,7 +112,7 @@ int tcp_connect(struct tcp *t, const struct flow_key *want, const struct tcp_opt
                 return -ENOBUFS;
         }
         c->state = TCP_SYN_SENT;
-        c->owner = owner;
+        c->owner = rest_at(t, c->self)->owner = owner;
         c->flags |= (t->conf.timestamps ? TF_TS : 0) | (t->conf.window_scaling ? TF_WSCALE : 0);
         if (t->conf.window_scaling)
                 c->wscales = (uint8_t)(conn_offer_wscale(conn_opts(t, c)->rcvbuf) << 4);
@@ -118,23 +142,35 @@ static uint32_t send_free(const struct tcp *t, const struct tcp_conn *c)
         return size > used ? size - used : 0;
 }
 
+static uint32_t queued(const struct tcp *t, const struct tcp_conn *c)
+{
+        const struct tcp_flight *f = flight_at(t, c);
+        return f ? f->len : 0;
+}
+
+bool send_room(const struct tcp *t, const struct tcp_conn *c)
+{
+        return sendq_may_grow(t, flight_at(t, c)) && send_free(t, c) >= queued(t, c) / 2 && send_free(t, c) > 0;
+}
+
 bool tcp_send_room(const struct tcp *t, uint32_t conn)
 {
-        const struct tcp_conn *c = conn_at(t, conn);
-        return sendq_may_grow(t, flight_at(t, c)) && send_free(t, c) >= tcp_send_queued(t, conn) / 2 && send_free(t, c) > 0;
+        struct tcp_conn room;
+        return send_room(t, rest_look(t, conn, &room));
 }
+
+static bool is_shut(const struct tcp_conn *c) { return c->state == TCP_CLOSED || c->flags & TF_FIN_QUEUED; }
 
 bool tcp_send_is_shut(const struct tcp *t, uint32_t conn)
 {
-        const struct tcp_conn *c = conn_at(t, conn);
-        return c->state == TCP_CLOSED || c->flags & TF_FIN_QUEUED;
+        return tcp_state_of(t, conn) == TCP_CLOSED || conn_flags(t, conn) & TF_FIN_QUEUED;
 }
 
 ssize_t tcp_send(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t iov_cnt, bool more, uint64_t now_ns)
 {
         struct tcp_conn *c = conn_at(t, conn);
 
-        if (tcp_send_is_shut(t, conn))
+        if (is_shut(c))
                 return -EPIPE;
         if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)
                 return -EAGAIN;
@@ -169,7 +205,7 @@ ssize_t tcp_send(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t i
         if (was_idle && tick_of_ns(now_ns) - c->last_rx > ticks_from_ns(rto_ns(t, c)))
                 cc_reno.restart(t, c);                  /* RFC 5681 4.1 */
         c->flags = more ? c->flags | TF_MORE : c->flags & ~(uint32_t)TF_MORE;
-        if (done < want || !tcp_send_room(t, conn))
+        if (done < want || !send_room(t, c))
                 c->flags |= TF_WND_FULL;                /* whoever asks now hears "no room" */
         conn_pull(t, c);
         return done;
@@ -276,40 +312,51 @@ void tcp_abort_all(struct tcp *t, uint64_t now_ns)
 
 /* ---- 3.10.6 STATUS ---- */
 
-enum tcp_state tcp_state_of(const struct tcp *t, uint32_t conn) { return (enum tcp_state)conn_at(t, conn)->state; }
+enum tcp_state tcp_state_of(const struct tcp *t, uint32_t conn)
+{
+        const struct tcp_rest *r = rest_at(t, conn);
+        uint32_t awake = rest_awake(r);
+        return (enum tcp_state)(awake ? awake_at(t, awake)->state : r->state);
+}
 
 void tcp_key_of(const struct tcp *t, uint32_t conn, struct flow_key *key)
 {
-        flow_key_of(&t->flows, conn_ref(t, conn_at(t, conn)), key);
+        flow_key_of(&t->flows, flow_ref_of(FLOW_CONN, conn_flags(t, conn) & TF_WIDE, conn), key);
 }
 
-int tcp_error(const struct tcp *t, uint32_t conn) { return conn_at(t, conn)->error; }
+int tcp_error(const struct tcp *t, uint32_t conn)
+{
+        uint32_t awake = rest_awake(rest_at(t, conn));
+        return awake ? awake_at(t, awake)->error : 0;
+}
 
 int tcp_error_take(struct tcp *t, uint32_t conn)
 {
-        struct tcp_conn *c = conn_at(t, conn);
-        int err = c->error;
-        c->error = 0;
+        int err = tcp_error(t, conn);
+        if (err)
+                conn_at(t, conn)->error = 0;
         return err;
 }
 
-uint32_t tcp_recv_avail(const struct tcp *t, uint32_t conn) { return recvq_len(t, conn_at(t, conn)); }
+uint32_t tcp_recv_avail(const struct tcp *t, uint32_t conn)
+{
+        uint32_t awake = rest_awake(rest_at(t, conn));
+        return awake ? recvq_len(t, awake_at(t, awake)) : 0;
+}
 
 bool tcp_recv_eof(const struct tcp *t, uint32_t conn)
 {
-        const struct tcp_conn *c = conn_at(t, conn);
-        return c->flags & (TF_FIN_RCVD | TF_RCV_SHUT) || c->state == TCP_CLOSED;
+        return conn_flags(t, conn) & (TF_FIN_RCVD | TF_RCV_SHUT) || tcp_state_of(t, conn) == TCP_CLOSED;
 }
 
 uint32_t tcp_send_queued(const struct tcp *t, uint32_t conn)
 {
-        const struct tcp_flight *f = flight_at(t, conn_at(t, conn));
-        return f ? f->len : 0;
+        uint32_t awake = rest_awake(rest_at(t, conn));
+        return awake ? queued(t, awake_at(t, awake)) : 0;
 }
 
-uint32_t tcp_send_unsent(const struct tcp *t, uint32_t conn)
+static uint32_t unsent(const struct tcp *t, const struct tcp_conn *c)
 {
-        const struct tcp_conn *c = conn_at(t, conn);
         const struct tcp_flight *f = flight_at(t, c);
         if (!f || f->syn)
                 return f ? f->len : 0;
@@ -317,9 +364,16 @@ uint32_t tcp_send_unsent(const struct tcp *t, uint32_t conn)
         return f->len > sent ? f->len - sent : 0;
 }
 
+uint32_t tcp_send_unsent(const struct tcp *t, uint32_t conn)
+{
+        uint32_t awake = rest_awake(rest_at(t, conn));
+        return awake ? unsent(t, awake_at(t, awake)) : 0;
+}
+
 void tcp_report(const struct tcp *t, uint32_t conn, struct tcp_report *out)
 {
-        const struct tcp_conn *c = conn_at(t, conn);
+        struct tcp_conn room;
+        const struct tcp_conn *c = rest_look(t, conn, &room);
         const struct tcp_flight *f = flight_at(t, c);
 
         *out = (struct tcp_report){
@@ -334,7 +388,7 @@ void tcp_report(const struct tcp *t, uint32_t conn, struct tcp_report *out)
                 .snd_wnd = c->snd_wnd,
                 .rcv_wnd = conn_rcv_wnd(c),
                 .unacked_bytes = f ? (uint32_t)seq_diff(f->snd_max, c->snd_una) : 0,
-                .unsent_bytes = tcp_send_unsent(t, conn),
+                .unsent_bytes = unsent(t, c),
                 .rcvq_bytes = recvq_len(t, c),
                 .retrans_total = f ? f->retrans : 0,
                 .backoff = c->backoff,

@@ -37,12 +37,10 @@ uint32_t tcp_rx_prefetch(const struct tcp *t, const struct tcp_rx *rx)
 {
         if (flow_ref_kind(rx->ref) != FLOW_CONN)
                 return 0;
-        const struct tcp_conn *c = conn_at(t, flow_ref_idx(rx->ref));
-        if (c->flight)
-                __builtin_prefetch(flight_at(t, c));
-        if (c->recvq)
-                __builtin_prefetch(recvq_at(t, c));
-        return c->owner;
+        const struct tcp_rest *r = rest_at(t, flow_ref_idx(rx->ref));
+        if (rest_awake(r))
+                awake_prefetch(t, rest_awake(r));
+        return r->owner;
 }
 
 enum drop tcp_input(struct tcp *t, struct pkt *p, const struct tcp_seg *seg, const struct flow_key *key, uint32_t hash,

@@ -54,8 +54,8 @@ size_t tcp_sizeof(void) { return sizeof(struct tcp); }
 void tcp_octets(struct tcp_octets *out)
 {
         *out = (struct tcp_octets){
-                .conn = sizeof(struct tcp_conn), .half = sizeof(struct tcp_half), .wait = sizeof(struct tcp_wait),
-                .busy = sizeof(struct tcp_flight) + sizeof(struct tcp_recvq),
+                .conn = sizeof(struct tcp_rest), .half = sizeof(struct tcp_half), .wait = sizeof(struct tcp_wait),
+                .busy = sizeof(struct tcp_conn) + sizeof(struct tcp_flight) + sizeof(struct tcp_recvq),
         };
 }
 
@@ -75,7 +75,8 @@ static int slabs_init(struct tcp *t)
                 uint32_t       size, twin, cap;
                 enum mem_pages pages;
         } const want[] = {
-                { &t->conns, "connections", sizeof(struct tcp_conn), sizeof(struct flow_wide), cf->max_conns, pages },
+                { &t->conns, "connections", sizeof(struct tcp_rest), sizeof(struct flow_wide), cf->max_conns, pages },
+                { &t->awake, "busy connections", sizeof(struct tcp_conn), 0, cf->max_conns, sparse },
                 { &t->halves, "half-open", sizeof(struct tcp_half), sizeof(struct flow_wide), cf->max_half, pages },
                 { &t->waits, "time-wait", sizeof(struct tcp_wait), sizeof(struct flow_wide), cf->max_wait, sparse },
                 { &t->flights, "send queues", sizeof(struct tcp_flight), 0, cf->max_conns, sparse },
@@ -111,7 +112,7 @@ int tcp_init(struct tcp *t, const struct tcp_conf *conf, const struct tcp_env *e
         t->flows.slab[FLOW_CONN] = &t->conns;
         t->flows.slab[FLOW_HALF] = &t->halves;
         t->flows.slab[FLOW_WAIT] = &t->waits;
-        wheel_init(&t->wheel, tick_of_ns(now_ns), t->conns.base + offsetof(struct tcp_conn, timer),
+        wheel_init(&t->wheel, tick_of_ns(now_ns), t->awake.base + offsetof(struct tcp_conn, timer),
                    sizeof(struct tcp_conn));
         return 0;
 }
@@ -127,12 +128,13 @@ void tcp_fini(struct tcp *t)
         slab_fini(&t->flights);
         slab_fini(&t->waits);
         slab_fini(&t->halves);
+        slab_fini(&t->awake);
         slab_fini(&t->conns);
 }
 
 uint64_t tcp_bytes(const struct tcp *t)
 {
-        return slab_bytes(&t->conns) + slab_bytes(&t->halves) + slab_bytes(&t->waits) + slab_bytes(&t->flights) +
+        return slab_bytes(&t->conns) + slab_bytes(&t->awake) + slab_bytes(&t->halves) + slab_bytes(&t->waits) + slab_bytes(&t->flights) +
                slab_bytes(&t->recvqs) + slab_bytes(&t->optsets) + slab_bytes(&t->listeners) +
                flow_table_bytes(&t->flows);
 }
@@ -145,8 +147,11 @@ struct tcp_conn *conn_new(struct tcp *t, const struct flow_key *key, uint32_t op
         if (!idx)
                 return NULL;
 
-        struct tcp_conn *c = conn_at(t, idx);
-        *c = (struct tcp_conn){ .opts = opts, .last_rx = tick_of_ns(now_ns) };
+        uint32_t awake = slab_take(&t->awake);
+        ASSERT(awake);                                  /* there are as many as connections */
+        struct tcp_conn *c = awake_at(t, awake);
+        *rest_at(t, idx) = (struct tcp_rest){ .awake = REST_AWAKE | awake };
+        *c = (struct tcp_conn){ .self = idx, .opts = opts, .last_rx = tick_of_ns(now_ns) };
         flow_ref ref = flow_id_set(&t->conns, FLOW_CONN, idx, key);
         c->flags = ref & FLOW_WIDE_BIT ? TF_WIDE : 0;
         conn_opts_apply(t, c);
@@ -160,14 +165,14 @@ void conn_unlink(struct tcp *t, struct tcp_conn *c)
         struct flow_key key;
         flow_key_of(&t->flows, conn_ref(t, c), &key);
         flow_remove(&t->flows, flow_hash(&t->flows, &key), conn_ref(t, c));
-        t->ports.users[c->id.lport]--;
+        t->ports.users[key.lport]--;
         c->flags &= ~(uint32_t)TF_IN_TABLE;
 }
 
 void conn_closed(struct tcp *t, struct tcp_conn *c, struct tcp_note *note)
 {
         conn_unlink(t, c);
-        wheel_cancel(&t->wheel, conn_idx(t, c));
+        wheel_cancel(&t->wheel, awake_idx(t, c));
         flight_detach(t, c);
         recvq_drop_ooo(t, c);
         c->snd_nxt = c->snd_una;
@@ -193,16 +198,18 @@ void conn_fail(struct tcp *t, struct tcp_conn *c, int err, struct tcp_note *note
 
 void conn_reap(struct tcp *t, struct tcp_conn *c)
 {
-        if (c->flags & TF_FREE && !(c->flags & (TF_OUT | TF_OWED)))
-                slab_give(&t->conns, conn_idx(t, c));
+        if (!(c->flags & TF_FREE) || c->flags & (TF_OUT | TF_OWED | TF_QUIET))
+                return;
+        slab_give(&t->conns, c->self);
+        slab_give(&t->awake, awake_idx(t, c));
 }
 
-/* The output list is singly linked and the ring is not searched, so a connection that ends while
- * one of them names it is freed when its turn comes there. */
+/* Lists are singly linked and the ring is not searched, so a connection that ends while one of them
+ * names it is freed when its turn comes there. */
 void conn_free(struct tcp *t, struct tcp_conn *c)
 {
         conn_unlink(t, c);
-        wheel_cancel(&t->wheel, conn_idx(t, c));
+        wheel_cancel(&t->wheel, awake_idx(t, c));
         flight_detach(t, c);
         recvq_drop(t, c);
         optset_drop(t, c->opts);
@@ -216,11 +223,11 @@ void conn_pull(struct tcp *t, struct tcp_conn *c)
 {
         if (c->flags & TF_OUT)
                 return;
-        uint32_t idx = conn_idx(t, c);
+        uint32_t idx = awake_idx(t, c);
         c->flags |= TF_OUT;
         c->out_next = 0;
         if (t->out_tail)
-                conn_at(t, t->out_tail)->out_next = idx;
+                awake_at(t, t->out_tail)->out_next = idx;
         else
                 t->out_head = idx;
         t->out_tail = idx;

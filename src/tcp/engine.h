@@ -21,13 +21,15 @@
  *      timewait.c   2 MSL as a small record
  *      reply.c      answers that need no connection: RST, challenge ACK
  *      isn.c        what an attacker must not guess (RFC 6528, timestamp offsets)
+ *      rest.c       a silent connection in 64 octets       (struct tcp_rest)
  *      conn.c       open, close, options: the calls of the sockets
  *
- * WHAT AN IDLE CONNECTION COSTS: struct tcp_conn, 128 octets, two cache lines:
- * the first is what the next segment needs.  What matters only while data
- * flows hangs on it by index and is given back: tcp_flight while octets are
- * unacknowledged, tcp_recvq while octets wait to be read, tcp_optset while its
- * options differ from the defaults (and then shared with its siblings).
+ * WHAT AN IDLE CONNECTION COSTS: struct tcp_rest, 64 octets, one cache line.
+ * While something happens it also has a struct tcp_conn, 128 octets: the first
+ * line is what the next segment needs (rest.c).  What matters only while data
+ * flows hangs on that by index and is given back: tcp_flight while octets are
+ * unacknowledged, tcp_recvq while octets wait to be read.  A tcp_optset is had
+ * by those whose options differ from the defaults, and shared with siblings.
  */
 #pragma once
 #include "base/rnd.h"
@@ -63,7 +65,8 @@ enum tcp_flag {
         TF_WIDE         = 1 << 25,      /* IPv6: reference with FLOW_WIDE_BIT */
         TF_IN_TABLE     = 1 << 26,      /* the flow table knows it */
         TF_SYN_RETRIED  = 1 << 27,      /* our SYN or SYN-ACK went out more than once */
-        TF_FREE         = 1 << 28,      /* ended while on the output list or in the ring: freed when it has left both */
+        TF_QUIET        = 1 << 29,      /* on the list of those that may be silent, see rest.c */
+        TF_FREE         = 1 << 28,      /* ended while on a list or in the ring: freed when it has left them */
 };
 
 /* What t_rexmit is the deadline of. */
@@ -75,9 +78,33 @@ enum tcp_timer {
         TIMER_POOL,                     /* a writer waits for packet buffers that others hold */
 };
 
+/* What is kept of a connection.  Its index is the connection's name outside. */
+struct tcp_rest {
+        struct flow_id id;              /* must be first: flow/ reads it */
+        uint32_t  awake;                /* REST_AWAKE | index of its tcp_conn; or it is at rest, this is MAX.SND.WND, */
+        tcp_seq   snd_una, rcv_nxt;     /* and what follows is true */
+        uint32_t  ts_recent, ts_offset;
+        uint32_t  flags;
+        tick      last_rx;
+        uint32_t  owner;                /* while awake: of the last rest, a hint */
+        uint32_t  opts;
+        uint16_t  mss;
+        uint8_t   wscales;
+        uint8_t   state : 4;
+        uint8_t   quickacks : 4;
+        uint16_t  snd_wnd;              /* as on the wire: shifted unless REST_UNSCALED */
+        uint16_t  cwnd, ssthresh, srtt, rttvar, rcv_wnd;        /* by rest_round_*() */
+};
+static_assert(sizeof(struct tcp_rest) == 64, "a connection at rest is one cache line");
+#define REST_AWAKE    0x80000000u
+#define REST_UNSCALED 0x40000000u       /* the window comes from a SYN (RFC 7323 2.2) */
+
+/* A connection while something happens. */
 struct tcp_conn {
         /* line 1: the next segment */
-        struct flow_id id;              /* must be first: flow/ reads it */
+        uint32_t  self;                 /* index of its tcp_rest, and its name outside */
+        uint32_t  quiet_next;           /* of those that may be silent (rest.c) */
+        uint32_t  spare;
         uint8_t   state;                /* enum tcp_state */
         uint8_t   wscales;              /* low nibble: what we shift theirs by; high: what they shift ours by */
         uint16_t  mss;                  /* most payload octets a segment we send (options deducted) */
@@ -111,7 +138,7 @@ struct tcp_conn {
         uint8_t   probes;               /* keepalive or window probes unanswered */
         uint8_t   error;                /* errno for the owner, 0: none */
 };
-static_assert(sizeof(struct tcp_conn) == 128, "an idle connection is two cache lines");
+static_assert(sizeof(struct tcp_conn) == 128, "a busy connection is two cache lines");
 static_assert(offsetof(struct tcp_conn, timer) == 64, "the first line ends before the timer");
 
 /* Attached while octets (or SYN, FIN) wait to be acknowledged. */
@@ -208,7 +235,7 @@ struct tcp_listener {
         uint64_t cookie_ns;             /* when the last SYN cookie was sent; 0: never */
 };
 
-enum { HALF_LEVELS = 8, REPLY_MAX = 1024, ANSWER_SLOTS = 256, OWED_MAX = 1024, TCP_MSS_DEFAULT = 536 /* RFC 9293 MUST-15, IPv4 */ };
+enum { HALF_LEVELS = 8, REPLY_MAX = 1024, ANSWER_SLOTS = 256, OWED_MAX = 1024, OPTSETS_SEEN = 256, TCP_MSS_DEFAULT = 536 /* RFC 9293 MUST-15, IPv4 */ };
 
 /* Shares of the packet pool (see pkt_pool_low()): when free buffers get fewer, first nothing is
  * kept out of order, then no more is queued to send, then no more to read; but a queue that is
@@ -233,7 +260,7 @@ struct tcp {
         struct tcp_env    env;
         struct pkt_pool  *pool;
         struct counters  *counters;
-        struct slab       conns, halves, waits, flights, recvqs, optsets, listeners;
+        struct slab       conns, awake, halves, waits, flights, recvqs, optsets, listeners;
         struct flow_table flows;
         struct ports      ports;
         struct wheel      wheel;
@@ -247,6 +274,8 @@ struct tcp {
         uint32_t          owed[OWED_MAX];               /* who owes an ACK and is not in the wheel for it (timers.c) */
         uint32_t          owed_head, owed_tail;         /* run on without end: the place is modulo OWED_MAX */
         uint32_t          owed_mark[2];                 /* the tail at the end of the last turn and of the one before */
+        uint32_t          quiet_head, quiet_cnt;        /* who may have fallen silent in this turn (rest.c) */
+        uint32_t          optset_seen[OPTSETS_SEEN];    /* sets to share, by a hash of their contents; 0: none */
         uint32_t          probed_at;                    /* flows.removed at the last tcp_rx_probe() */
         bool              starved;                      /* the last poll found no packet buffer */
         uint64_t          challenge_refill_ns;          /* token bucket, RFC 5961 7 */
@@ -262,15 +291,43 @@ struct tcp {
 
 /* ---- engine.c ---- */
 /* With the size known to the compiler: a shift, where slab_at() multiplies. */
-static inline struct tcp_conn *conn_at(const struct tcp *t, uint32_t i) { return (struct tcp_conn *)t->conns.base + i; }
-static inline uint32_t conn_idx(const struct tcp *t, const struct tcp_conn *c)
+static inline struct tcp_rest *rest_at(const struct tcp *t, uint32_t conn) { return (struct tcp_rest *)t->conns.base + conn; }
+/* 0: it is at rest. */
+static inline uint32_t rest_awake(const struct tcp_rest *r) { return r->awake & REST_AWAKE ? r->awake & ~REST_AWAKE : 0; }
+static inline struct tcp_conn *awake_at(const struct tcp *t, uint32_t i) { return (struct tcp_conn *)t->awake.base + i; }
+static inline uint32_t awake_idx(const struct tcp *t, const struct tcp_conn *c)
 {
-        return (uint32_t)(c - (const struct tcp_conn *)t->conns.base);
+        return (uint32_t)(c - (const struct tcp_conn *)t->awake.base);
 }
-/* Index 0 is harmless. */
-static inline void conn_prefetch(const struct tcp *t, uint32_t i)
+
+/* ---- rest.c ---- */
+struct tcp_conn *rest_wake(struct tcp *t, uint32_t conn);
+/* Reads without waking: what it has in @room if it is at rest.  Not to be changed. */
+const struct tcp_conn *rest_look(const struct tcp *t, uint32_t conn, struct tcp_conn *room);
+/* @c may be silent: lay it down at the end of the turn's timers if it still is. */
+void rest_soon(struct tcp *t, struct tcp_conn *c);
+void rest_turn(struct tcp *t);
+uint16_t rest_round_down(uint32_t v);
+uint16_t rest_round_up(uint32_t v);
+uint32_t rest_value(uint16_t packed);
+
+/* Connection @conn, woken.  True until the end of the turn's timers, or until another one is woken. */
+static inline struct tcp_conn *conn_at(struct tcp *t, uint32_t conn)
 {
-        const uint8_t *c = (const uint8_t *)conn_at(t, i);
+        uint32_t awake = rest_awake(rest_at(t, conn));
+        return awake ? awake_at(t, awake) : rest_wake(t, conn);
+}
+static inline uint32_t conn_flags(const struct tcp *t, uint32_t conn)
+{
+        const struct tcp_rest *r = rest_at(t, conn);
+        uint32_t awake = rest_awake(r);
+        return awake ? awake_at(t, awake)->flags : r->flags;
+}
+static inline uint32_t conn_idx(const struct tcp *t, const struct tcp_conn *c) { return c->self; }
+/* Begin to load a busy one, by its index among those; 0 is harmless. */
+static inline void awake_prefetch(const struct tcp *t, uint32_t i)
+{
+        const uint8_t *c = (const uint8_t *)awake_at(t, i);
         __builtin_prefetch(c);
         __builtin_prefetch(c + 64);
 }
@@ -348,6 +405,9 @@ static inline tcp_seq conn_snd_max(const struct tcp *t, const struct tcp_conn *c
         const struct tcp_flight *f = flight_at(t, c);
         return f ? f->snd_max : c->snd_nxt;
 }
+
+/* Room enough to tell a writer of it (conn.c). */
+bool     send_room(const struct tcp *t, const struct tcp_conn *c);
 
 /* ---- recvq.c ---- */
 uint32_t recvq_len(const struct tcp *t, const struct tcp_conn *c);

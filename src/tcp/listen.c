@@ -333,6 +333,7 @@ uint32_t tcp_accept(struct tcp *t, uint32_t listener, uint32_t owner)
         l->queue_len--;
         c->flags &= ~(uint32_t)TF_IN_ACCEPTQ;
         c->accept_next = 0;
-        c->owner = owner;
+        c->owner = rest_at(t, idx)->owner = owner;
+        rest_soon(t, c);
         return idx;
 }

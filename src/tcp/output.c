@@ -355,7 +355,7 @@ static struct pkt *output_conn(struct tcp *t, struct tcp_conn *c, const struct f
 
 static void out_pop(struct tcp *t)
 {
-        struct tcp_conn *c = conn_at(t, t->out_head);
+        struct tcp_conn *c = awake_at(t, t->out_head);
 
         t->out_head = c->out_next;
         if (!t->out_head)
@@ -383,6 +383,8 @@ static void turn_ends(struct tcp *t, struct tcp_conn *c, bool more)
                 conn_reap(t, c);
         else if (more)
                 conn_pull(t, c);
+        else if (!c->flight)
+                rest_soon(t, c);
 }
 
 static struct pkt *poll_reply(struct tcp *t, struct tcp_tx *tx)
@@ -405,7 +407,7 @@ struct pkt *tcp_poll_send(struct tcp *t, uint64_t now_ns, struct tcp_tx *tx)
         if (t->reply_last)
                 return poll_reply(t, tx);
         while (t->out_head) {
-                struct tcp_conn *c = conn_at(t, t->out_head);
+                struct tcp_conn *c = awake_at(t, t->out_head);
                 struct flow_key key;
 
                 flow_key_of(&t->flows, conn_ref(t, c), &key);

@@ -24,13 +24,14 @@ static uint32_t ready_more(const struct tcp_conn *c)
 
 uint32_t tcp_ready(const struct tcp *t, uint32_t conn, uint32_t want)
 {
-        const struct tcp_conn *c = conn_at(t, conn);
+        struct tcp_conn room;
+        const struct tcp_conn *c = rest_look(t, conn, &room);
         uint32_t ready = 0;
 
         /* A queue may hold nothing but what came out of order. */
         if (want & TCP_READY_READ && c->recvq && recvq_at(t, c)->len)
                 ready = TCP_READY_READ;
-        if (want & TCP_READY_WRITE && tcp_send_room(t, conn))
+        if (want & TCP_READY_WRITE && send_room(t, c))
                 ready |= TCP_READY_WRITE;
         if (c->state == TCP_ESTABLISHED && !(c->flags & (TF_FIN_RCVD | TF_RCV_SHUT | TF_FIN_QUEUED)) && !c->error)
                 return ready;
@@ -39,7 +40,5 @@ uint32_t tcp_ready(const struct tcp *t, uint32_t conn, uint32_t want)
 
 void tcp_prefetch(const struct tcp *t, uint32_t conn)
 {
-        const struct tcp_conn *c = conn_at(t, conn);
-        __builtin_prefetch(c);
-        __builtin_prefetch(&c->timer);
+        __builtin_prefetch(rest_at(t, conn));
 }

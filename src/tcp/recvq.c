@@ -292,6 +292,8 @@ static void after_read(struct tcp *t, struct tcp_conn *c)
         if (c->state >= TCP_ESTABLISHED && !(c->flags & TF_FIN_RCVD) && recvq_window_opened(t, c)) {
                 c->flags |= TF_ACK_NOW;
                 conn_pull(t, c);
+        } else if (!c->recvq && !c->flight && !(c->flags & (TF_OUT | TF_OWED | TF_DELACK))) {
+                rest_soon(t, c);
         }
 }
 

@@ -338,7 +338,7 @@ void tcp_check(const struct tcp *t);
 
 /* Records in use. */
 struct tcp_usage {
-        uint32_t conns, halves, waits, flights, recvqs, optsets, listeners;
+        uint32_t conns, awake, halves, waits, flights, recvqs, optsets, listeners;
         uint32_t timers;                /* armed */
 };
 void tcp_usage(const struct tcp *t, struct tcp_usage *out);

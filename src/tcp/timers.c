@@ -51,8 +51,10 @@ void timers_rearm(struct tcp *t, struct tcp_conn *c)
                         at = ka;
                 any = true;
         }
-        if (any)
-                wheel_arm(&t->wheel, conn_idx(t, c), at);
+        if (!any)
+                rest_soon(t, c);
+        else
+                wheel_arm(&t->wheel, awake_idx(t, c), at);
 }
 
 void timers_set(struct tcp *t, struct tcp_conn *c, enum tcp_timer kind, uint64_t in_ns, uint64_t now_ns)
@@ -81,20 +83,22 @@ void timers_delack(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
                 return;
         }
         c->flags |= TF_OWED;
-        t->owed[t->owed_tail++ % OWED_MAX] = conn_idx(t, c);
+        t->owed[t->owed_tail++ % OWED_MAX] = awake_idx(t, c);
 }
 
 /* Those up to @mark leave the ring; who still owes an ACK goes into the wheel. */
 static void owed_settle(struct tcp *t, uint32_t mark)
 {
         for (; t->owed_head != mark; t->owed_head++) {
-                struct tcp_conn *c = conn_at(t, t->owed[t->owed_head % OWED_MAX]);
+                struct tcp_conn *c = awake_at(t, t->owed[t->owed_head % OWED_MAX]);
 
                 c->flags &= ~(uint32_t)TF_OWED;
                 if (c->flags & TF_FREE)
                         conn_reap(t, c);
                 else if (c->flags & TF_DELACK)
                         timers_rearm(t, c);
+                else if (!c->flight)
+                        rest_soon(t, c);
         }
 }
 
@@ -229,7 +233,7 @@ static void on_keepalive(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, str
 static void on_pool(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struct tcp_note *note)
 {
         c->timer_kind = TIMER_NONE;
-        if (!tcp_send_room(t, conn_idx(t, c))) {
+        if (!send_room(t, c)) {
                 timers_wait_for_pool(t, c, now_ns);
                 return;
         }
@@ -275,10 +279,11 @@ bool tcp_expire(struct tcp *t, uint64_t now_ns, uint32_t *budget, struct tcp_not
         uint32_t idx = wheel_expire(&t->wheel, tick_of_ns(now_ns), budget);
         if (!idx) {
                 owed_turn(t);
+                rest_turn(t);
                 return false;
         }
-        conn_prefetch(t, wheel_peek(&t->wheel));
-        on_timer(t, conn_at(t, idx), now_ns, note);
+        awake_prefetch(t, wheel_peek(&t->wheel));
+        on_timer(t, awake_at(t, idx), now_ns, note);
         return true;
 }
 

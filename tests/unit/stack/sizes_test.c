@@ -103,7 +103,7 @@ TEST(sizes_impossible)
         begin(GiB(1));
         conf.max_conns = 10000000;
         EXPECT_EQ(sizes_resolve(&conf, err, sizeof err), -EINVAL);
-        EXPECT(strstr(err, "mem 1.0 GB is too small for max_conns 10,000,000 and 1 MB of packets, which take 2."));
+        EXPECT(strstr(err, "mem 1.0 GB is too small for max_conns 10,000,000 and 1 MB of packets, which take 1."));
         EXPECT(strstr(err, "raise mem or lower"));
 
         begin(MiB(100));
