@@ -338,7 +338,13 @@ static const char *tap_of(const struct mr_conf_iface *iface)
 {
         const char *comma = strrchr(iface->dev, ',');
         const char *inner = comma ? comma + 1 : iface->dev;
-        return strncmp(inner, "tap:", 4) == 0 ? inner : NULL;
+
+        while (strncmp(inner, "tap:", 4) != 0) {
+                inner = strchr(inner, ':');             /* of steer:tap:x */
+                if (!inner++)
+                        return NULL;
+        }
+        return inner;
 }
 
 /* The kernel would say of the second only that somebody uses it. */

@@ -84,3 +84,26 @@ TEST(conf_shares)
                         EXPECT(conf_share(&conf, n, 50) == (share > 50 ? share : 50));
                 }
 }
+
+/* Goal:   the same TAP interface twice is found behind decorators as well.
+ * Method: steer: and pcap: in front; another interface is no mistake.
+ * Spec:   stack/conf.c, check_taps()
+ */
+TEST(conf_taps_behind_decorators)
+{
+        static const char *const twice[][2] = {
+                { "tap:mr0", "steer:tap:mr0" }, { "steer:tap:mr0", "pcap:x,tap:mr0" }, { "fault:tap:mr0", "steer:fault:tap:mr0" },
+        };
+
+        for (size_t i = 0; i < sizeof twice / sizeof twice[0]; i++) {
+                mr_conf_default(&conf);
+                for (int k = 0; k < 2; k++)
+                        REQUIRE(set("dev", twice[i][k]) == 0 && set("addr", k ? "10.1.0.1/24" : "10.0.0.1/24") == 0);
+                EXPECT_EQ(conf_resolve(&conf, err, sizeof err), -EINVAL);
+                EXPECT(strstr(err, "given twice"));
+        }
+        mr_conf_default(&conf);
+        REQUIRE(set("dev", "steer:tap:mr0") == 0 && set("addr", "10.0.0.1/24") == 0);
+        REQUIRE(set("dev", "steer:tap:mr1") == 0 && set("addr", "10.1.0.1/24") == 0);
+        EXPECT_EQ(conf_resolve(&conf, err, sizeof err), 0);
+}
