@@ -73,7 +73,8 @@ struct c10m_served {
 /* Starts its thread, on core @cpu (-1: any), and waits until it listens.  Ends the program when that fails. */
 struct c10m_server *c10m_server_start(const struct mr_conf *conf, int cpu);
 void c10m_served(const struct c10m_server *srv, struct c10m_served *out);
-double c10m_server_cpu_s(const struct c10m_server *srv);        /* what its thread has had of its core, waiting by polling included */
+/* What its thread has had of its core, waiting by polling included. */
+double c10m_server_cpu_s(const struct c10m_server *srv);
 /* Take what still comes, stop listening, tell what is left, end. */
 void c10m_server_stop(struct c10m_server *srv, struct c10m_left *left);
 
@@ -118,7 +119,8 @@ struct c10m_result {
 /* Frames that one end sent and the other did not receive, and none counted as dropped. */
 uint64_t c10m_frames_lost(const struct c10m_result *r);
 
-void c10m_progress(const struct c10m_plan *plan, const char *phase, uint64_t done, double took_s, uint64_t grown, bool last);
+void c10m_progress(const struct c10m_plan *plan, const char *phase, uint64_t done, double took_s, uint64_t grown,
+                   bool last);
 void c10m_table(const struct c10m_plan *plan, const struct c10m_result *r);
 
 /* Resident octets of this process, huge pages included, and seconds of a monotonic clock. */

@@ -37,7 +37,8 @@ void c10m_left_of_stack(struct c10m_left *left)
                 .pkts = sh->pool.small.used + sh->pool.large.used,
                 .rx_frames = sh->counters.cnt[CNT_RX_FRAMES], .tx_frames = sh->counters.cnt[CNT_TX_FRAMES],
                 .dropped = drop[DROP_NO_PKT] + drop[DROP_RX_OVERSIZE] + drop[DROP_RX_RECORD] + drop[DROP_RX_MARKS] +
-                           drop[DROP_TX_NO_LINK] + drop[DROP_TX_REFUSED] + drop[DROP_FAULT_LOSS] + drop[DROP_FAULT_QUEUE],
+                           drop[DROP_TX_NO_LINK] + drop[DROP_TX_REFUSED] + drop[DROP_FAULT_LOSS] +
+                           drop[DROP_FAULT_QUEUE],
         };
 }
 

@@ -49,7 +49,8 @@ static uint32_t ends_here(const struct c10m_plan *plan) { return plan->ends == C
 
 /* ---- while it works ---- */
 
-void c10m_progress(const struct c10m_plan *plan, const char *phase, uint64_t done, double took_s, uint64_t grown, bool last)
+void c10m_progress(const struct c10m_plan *plan, const char *phase, uint64_t done, double took_s, uint64_t grown,
+                   bool last)
 {
         static double shown_s;
         char n[CMD_TEXT_MAX], all[CMD_TEXT_MAX], rate[CMD_TEXT_MAX], rss[CMD_TEXT_MAX];
@@ -117,7 +118,8 @@ static void json(const struct c10m_plan *plan, const struct c10m_result *r)
         static const char *const ends[] = { "both", "server", "client" };
         const double *t = r->phase_s;
 
-        printf("{\"connections\": %u, \"ends\": \"%s\", \"client\": \"%s\", \"connect_s\": %.3f, \"connects_per_s\": %.0f, "
+        printf("{\"connections\": %u, \"ends\": \"%s\", \"client\": \"%s\", "
+               "\"connect_s\": %.3f, \"connects_per_s\": %.0f, "
                "\"bytes_per_connection_and_end\": %.1f, \"resident_bytes\": %llu, \"messages\": %u, "
                "\"message_octets\": %u, \"messages_per_s\": %.0f, \"heartbeats\": %u, \"heartbeats_per_s\": %.0f, "
                "\"closed\": %u, \"close_s\": %.3f, \"wrong\": %llu, \"frames_lost\": %llu",
@@ -155,7 +157,8 @@ static void row_left(const char *what, const struct c10m_left *l)
                 row(what, "nothing: no connection, socket, flow, half-open, TIME-WAIT or packet");
                 return;
         }
-        row(what, "%llu connections, %llu sockets, %llu flows, %llu half-open, %llu TIME-WAIT, %llu queues, %llu packets",
+        row(what, "%llu connections, %llu sockets, %llu flows, %llu half-open, %llu TIME-WAIT, %llu queues, "
+            "%llu packets",
             (unsigned long long)l->conns, (unsigned long long)l->socks, (unsigned long long)l->flows,
             (unsigned long long)l->halves, (unsigned long long)l->waits, (unsigned long long)l->queues,
             (unsigned long long)l->pkts);

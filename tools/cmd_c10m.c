@@ -358,7 +358,7 @@ static int run(int argc, char **argv)
         const char *ends = "both", *kind = "sockets";
         const struct cmd_opt opts[] = {
                 { "conns", CMD_NUMBER, &conns, 1, CONNS_MAX, "connections to hold at once" },
-                { "ends", CMD_TEXT, &ends, 0, 0, "which are here: both, server or client; the other needs --dev shm:NAME" },
+                { "ends", CMD_TEXT, &ends, 0, 0, "both, server or client; one alone needs --dev shm:NAME" },
                 { "client", CMD_TEXT, &kind, 0, 0, "sockets of a second stack, or sparse: without memory of its own" },
                 { "rate", CMD_NUMBER, &rate, 0, 0, "most new connections a second; 0: no limit" },
                 { "msg", CMD_SIZE, &msg, 1, C10M_MSG_MAX, "octets that each sends and gets back" },

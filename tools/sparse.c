@@ -39,7 +39,9 @@ static bool take_memory(struct sparse *s)
 
 static int open_device(struct sparse *s, char *err, size_t err_len)
 {
-        struct netdev_conf nc = { .mtu = s->conf.mtu, .queue_cnt = 1, .offload = NETDEV_ALL_OFFLOADS, .seed = s->conf.seed };
+        struct netdev_conf nc = {
+                .mtu = s->conf.mtu, .queue_cnt = 1, .offload = NETDEV_ALL_OFFLOADS, .seed = s->conf.seed,
+        };
         int rc = netdev_open(&s->dev, s->conf.dev, &nc, err, err_len);
 
         if (rc < 0)

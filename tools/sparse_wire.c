@@ -199,7 +199,8 @@ static void arp_in(struct sparse *s, struct pkt *p, const uint8_t *buf, uint32_t
 /* The number of the connection, or UINT32_MAX. */
 static uint32_t number_of(const struct sparse *s, const struct ip4_hdr *ip, const struct tcp_seg *seg)
 {
-        uint64_t nr = (uint64_t)(ip_addr_to_v4(&ip->dst) - s->conf.net) * SPARSE_PORTS + seg->dst_port - SPARSE_PORT_MIN;
+        uint64_t client = ip_addr_to_v4(&ip->dst) - s->conf.net;
+        uint64_t nr = client * SPARSE_PORTS + seg->dst_port - SPARSE_PORT_MIN;
 
         if (ip_addr_to_v4(&ip->src) != s->conf.server || seg->src_port != s->conf.port ||
             seg->dst_port < SPARSE_PORT_MIN || nr >= s->conf.conns)
