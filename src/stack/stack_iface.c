@@ -97,34 +97,51 @@ static int add_route(struct shard *sh, const struct mr_route *r, char *err, size
         return rc;
 }
 
-static int add_port(struct shard *sh, struct netdev *dev, const struct mr_conf_iface *iface, char *err, size_t err_len)
+/* The shard's queue of each device: port i is interface i. */
+static int add_ports(struct mr_stack *st, struct shard *sh, char *err, size_t err_len)
 {
-        int port = shard_port_add(sh, dev, (uint16_t)sh->number, iface->vlan);
-        int rc = port < 0 ? port : 0;
-
-        if (rc < 0)
+        for (uint32_t i = 0; i < st->conf.iface_cnt; i++) {
+                const struct mr_conf_iface *iface = &st->conf.ifaces[i];
+                int rc = shard_port_add(sh, st->dev[i], (uint16_t)sh->number, iface->vlan);
+                if (rc >= 0)
+                        continue;
                 conf_err(err, err_len, "%s: its queue cannot be used: %s", iface->dev, strerror(-rc));
-        for (uint32_t a = 0; rc == 0 && a < iface->addr_cnt; a++)
-                rc = add_address(sh, (uint32_t)port, &iface->addrs[a], false, err, err_len);
-        for (uint32_t a = 0; rc == 0 && a < iface->local_cnt; a++)
-                rc = add_address(sh, (uint32_t)port, &iface->locals[a], true, err, err_len);
-        return rc;
+                return rc;
+        }
+        return 0;
 }
 
-static int add_to_shard(struct mr_stack *st, struct shard *sh, char *err, size_t err_len)
+static int add_addresses(struct mr_stack *st, struct shard *sh, char *err, size_t err_len)
 {
         int rc = 0;
 
-        for (uint32_t i = 0; rc == 0 && i < st->conf.iface_cnt; i++)
-                rc = add_port(sh, st->dev[i], &st->conf.ifaces[i], err, err_len);
+        for (uint32_t i = 0; rc == 0 && i < st->conf.iface_cnt; i++) {
+                const struct mr_conf_iface *iface = &st->conf.ifaces[i];
+                for (uint32_t a = 0; rc == 0 && a < iface->addr_cnt; a++)
+                        rc = add_address(sh, i, &iface->addrs[a], false, err, err_len);
+                for (uint32_t a = 0; rc == 0 && a < iface->local_cnt; a++)
+                        rc = add_address(sh, i, &iface->locals[a], true, err, err_len);
+        }
         for (uint32_t i = 0; rc == 0 && i < st->conf.route_cnt; i++)
                 rc = add_route(sh, &st->conf.routes[i], err, err_len);
         return rc;
 }
 
-/* With arp_dad: turn until every address has been asked for, and nobody had it (RFC 5227 2.1). */
-static int wait_for_addresses(struct mr_stack *st, struct shard *sh, char *err, size_t err_len)
+/* Turn shard 0, which asks, and the others, by whose queues the answer may come.  0 or -EINTR. */
+static int turn_all(struct mr_stack *st)
 {
+        struct shard *asks = &st->members[0].shard;
+
+        for (uint32_t i = 1; i < st->member_cnt; i++)
+                shard_turn(&st->members[i].shard);
+        return shard_run(asks, asks->now_ns + (stack_has_several(st) ? MS(10) : SEC(1)));
+}
+
+/* With arp_dad: turn until every address has been asked for, and nobody had it (RFC 5227 2.1). */
+static int wait_for_addresses(struct mr_stack *st, char *err, size_t err_len)
+{
+        const struct ip *ip = &st->members[0].shard.ip;
+
         for (uint32_t i = 0; i < st->conf.iface_cnt; i++)
                 for (uint32_t a = 0; a < st->conf.ifaces[i].addr_cnt; a++) {
                         struct ip_prefix p = conf_prefix(&st->conf.ifaces[i].addrs[a]);
@@ -132,8 +149,8 @@ static int wait_for_addresses(struct mr_stack *st, struct shard *sh, char *err, 
                         enum ip_dad dad;
                         int rc = 0;
 
-                        while ((dad = ip_local_dad(&sh->ip, &p.addr)) == IP_DAD_PROBING && rc == 0)
-                                rc = shard_run(sh, sh->now_ns + SEC(1));
+                        while ((dad = ip_local_dad(ip, &p.addr)) == IP_DAD_PROBING && rc == 0)
+                                rc = turn_all(st);
                         if (dad == IP_DAD_DONE)
                                 continue;
                         if (rc == 0)
@@ -152,12 +169,13 @@ int stack_interfaces_add(struct mr_stack *st, char *err, size_t err_len)
 
         for (uint32_t i = 0; rc == 0 && i < st->conf.iface_cnt; i++)
                 rc = open_device(st, &st->conf.ifaces[i], err, err_len);
+        for (uint32_t i = 0; rc == 0 && i < st->member_cnt; i++)
+                rc = add_ports(st, &st->members[i].shard, err, err_len);
         /* The first shard asks for the addresses (arp_dad); the others take them when they are known to be free. */
         for (uint32_t i = 0; rc == 0 && i < st->member_cnt; i++) {
-                struct shard *sh = &st->members[i].shard;
-                rc = add_to_shard(st, sh, err, err_len);
+                rc = add_addresses(st, &st->members[i].shard, err, err_len);
                 if (rc == 0 && i == 0 && st->conf.arp_dad)
-                        rc = wait_for_addresses(st, sh, err, err_len);
+                        rc = wait_for_addresses(st, err, err_len);
         }
         return rc;
 }

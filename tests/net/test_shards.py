@@ -129,3 +129,16 @@ def test_errors_find_their_shard(net, start):
         with pytest.raises(ConnectionRefusedError):
             net.connect(port=9)
     assert server.stop()["icmp_echoes"] == 3
+
+
+@pytest.mark.parametrize("link, dev", [("multi_queue", "tap:mr0"), ("multi_queue", "steer:tap:mr0"), ("", "tap:mr0")])
+def test_address_in_use(net, link, dev):
+    """Goal: the answer of the host that has our address is heard, by whichever queue it comes.
+    Method: --arp-dad with eight shards; the kernel has the address on the very link, three times over."""
+    for mac in ("02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:03"):
+        net.ip(f"tuntap add dev mr0 mode tap vnet_hdr {link}")
+        net.ip(f"link set mr0 address {mac} up")
+        net.ip(f"addr add {OURS}/24 dev mr0")
+        p = net.run(MILLRACE, "echo", "--dev", dev, "--addr", OURS + "/24", "--arp-dad", "yes", "--shards", "8", check=False)
+        assert p.returncode == 1 and "in use" in p.stderr.splitlines()[-1]
+        net.ip("link del mr0")
