@@ -54,6 +54,28 @@ static inline uint64_t hash_flow(const struct hash_key *key, const uint64_t *wor
         return hash_sip(key, word, cnt, 1, 3);
 }
 
+/* The same of 12 octets, an IPv4 tuple: the last four stand beside the length, as SipHash has it. */
+static inline uint64_t hash_flow12(const struct hash_key *key, uint64_t first, uint32_t rest)
+{
+        uint64_t v0 = key->k[0] ^ 0x736f6d6570736575u;
+        uint64_t v1 = key->k[1] ^ 0x646f72616e646f6du;
+        uint64_t v2 = key->k[0] ^ 0x6c7967656e657261u;
+        uint64_t v3 = key->k[1] ^ 0x7465646279746573u;
+        uint64_t last = (uint64_t)12 << 56 | rest;
+
+        v3 ^= first;
+        HASH_ROUND(v0, v1, v2, v3);
+        v0 ^= first;
+        v3 ^= last;
+        HASH_ROUND(v0, v1, v2, v3);
+        v0 ^= last;
+        v2 ^= 0xff;
+        HASH_ROUND(v0, v1, v2, v3);
+        HASH_ROUND(v0, v1, v2, v3);
+        HASH_ROUND(v0, v1, v2, v3);
+        return v0 ^ v1 ^ v2 ^ v3;
+}
+
 static inline uint64_t hash_secret(const struct hash_key *key, const uint64_t *word, size_t cnt)
 {
         return hash_sip(key, word, cnt, 2, 4);

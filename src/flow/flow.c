@@ -66,12 +66,11 @@ void flow_table_fini(struct flow_table *t)
 
 uint32_t flow_hash(const struct flow_table *t, const struct flow_key *key)
 {
-        uint64_t ports = (uint64_t)key->lport << 16 | key->rport;
+        uint32_t ports = (uint32_t)key->lport << 16 | key->rport;
 
-        if (!key_is_wide(key)) {
-                uint64_t word[2] = { (uint64_t)ip_addr_to_v4(&key->laddr) << 32 | ip_addr_to_v4(&key->raddr), ports };
-                return (uint32_t)hash_flow(&t->key, word, 2);
-        }
+        if (!key_is_wide(key))
+                return (uint32_t)hash_flow12(&t->key, (uint64_t)ip_addr_to_v4(&key->laddr) << 32 | ip_addr_to_v4(&key->raddr),
+                                             ports);
         uint64_t word[5];
         memcpy(word, &key->laddr, 16);
         memcpy(word + 2, &key->raddr, 16);

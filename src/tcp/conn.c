@@ -202,7 +202,8 @@ ssize_t tcp_send(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t i
                 }
                 return -EAGAIN;
         }
-        if (was_idle && tick_of_ns(now_ns) - c->last_rx > ticks_from_ns(rto_ns(t, c)))
+        tick silent = tick_of_ns(now_ns) - c->last_rx;
+        if (was_idle && silent > ticks_from_ns(t->conf.rto_min_ns) && silent > ticks_from_ns(rto_ns(t, c)))
                 cc_reno.restart(t, c);                  /* RFC 5681 4.1 */
         c->flags = more ? c->flags | TF_MORE : c->flags & ~(uint32_t)TF_MORE;
         if (done < want || !send_room(t, c))

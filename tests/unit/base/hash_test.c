@@ -22,6 +22,33 @@ TEST(hash_secret_published_vectors)
         EXPECT(hash_secret(&KEY, word, 7) == 0xb78dbfaf3a8d83bd);
 }
 
+/* Goal:   the hash of 12 octets is SipHash-1-3 of 12 octets.
+ * Method: the same rounds written down once more for the words 0706050403020100 and 0b0a0908 with length 12, and
+ *         that all parts of the input count.
+ * Spec:   Aumasson and Bernstein, SipHash, 2.2: the last word holds the rest and the length
+ */
+TEST(hash_flow12_is_siphash)
+{
+        uint64_t v[4] = { KEY.k[0] ^ 0x736f6d6570736575, KEY.k[1] ^ 0x646f72616e646f6d, KEY.k[0] ^ 0x6c7967656e657261,
+                          KEY.k[1] ^ 0x7465646279746573 };
+        const uint64_t m[2] = { 0x0706050403020100, 0x0c0000000b0a0908 };
+
+        for (int i = 0; i < 2; i++) {
+                v[3] ^= m[i];
+                HASH_ROUND(v[0], v[1], v[2], v[3]);
+                v[0] ^= m[i];
+        }
+        v[2] ^= 0xff;
+        for (int i = 0; i < 3; i++)
+                HASH_ROUND(v[0], v[1], v[2], v[3]);
+        uint64_t want = v[0] ^ v[1] ^ v[2] ^ v[3];
+        EXPECT(hash_flow12(&KEY, 0x0706050403020100, 0x0b0a0908) == want);
+        for (uint32_t bit = 0; bit < 64; bit++)
+                EXPECT(hash_flow12(&KEY, 0x0706050403020100 ^ 1ull << bit, 0x0b0a0908) != want);
+        for (uint32_t bit = 0; bit < 32; bit++)
+                EXPECT(hash_flow12(&KEY, 0x0706050403020100, 0x0b0a0908 ^ 1u << bit) != want);
+}
+
 /* Goal:   each bit of input and key changes about half of the hash.
  * Method: flip each bit of 1,000 random keys and inputs of three words; count.
  *         The mean of 448,000 coin-tosses of 64 lies within 0.1 of 32.
