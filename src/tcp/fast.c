@@ -88,7 +88,7 @@ static uint32_t take_train(struct tcp *t, struct tcp_conn *c, struct tcp_rx rx[]
                 struct tcp_rx *next = &rx[taken];
                 pkt_pull(next->p, next->seg.hdr_len);
                 take_timestamp(c, &next->seg);
-                c->snd_wl1 = next->seg.seq;             /* the rest of ack_window() would find the same window */
+                ack_window(t, c, &next->seg);           /* the first may have been too old to be believed (SND.WL1) */
                 take_text(t, c, next->p, now_ns);
         }
         count_add(t->counters, CNT_TCP_JOINED, taken - 1);

@@ -311,12 +311,35 @@ static struct pkt *send_again(struct tcp *t, struct tcp_conn *c, const struct fl
         return p;
 }
 
+/* The usual answer: all that is queued and not sent fits into one segment, may go, and nothing else
+ * has to be said.  What the functions above would find out step by step.  Octets; 0: ask them. */
+static uint32_t plain_text_len(const struct tcp *t, const struct tcp_conn *c, const struct tcp_flight *f)
+{
+        const uint32_t special = TF_RST | TF_REXMIT_ONE | TF_FIN_QUEUED | TF_MORE | TF_SWS_OVERRIDE | TF_PROBE | TF_KEEP_PROBE;
+        uint32_t out = (uint32_t)seq_diff(c->snd_nxt, c->snd_una), len = f->len - out;
+
+        if (!t->conf.fast_path || c->flags & special || c->state < TCP_ESTABLISHED || f->in_recovery || f->dup_acks || f->syn)
+                return 0;
+        if (out >= f->len || !seq_eq(c->snd_nxt, f->snd_max) || len > u32_min(c->mss, PKT_SMALL_ROOM))
+                return 0;
+        if (f->len > u32_min(c->cwnd, c->snd_wnd))
+                return 0;
+        return len == c->mss || out == 0 || c->flags & TF_NODELAY || seq_le(f->snd_sml, c->snd_una) ? len : 0;
+}
+
 /* The next segment of @c, or NULL when it has nothing to say. */
 static struct pkt *output_conn(struct tcp *t, struct tcp_conn *c, const struct flow_key *key, uint64_t now_ns)
 {
         struct tcp_flight *f = flight_at(t, c);
         struct pkt *p = NULL;
+        uint32_t len = f ? plain_text_len(t, c, f) : 0;
 
+        if (len) {
+                p = send_text(t, c, key, f, f->len - len, len, false, now_ns);
+                if (p)
+                        c->snd_nxt = seq_add(c->snd_nxt, len);
+                return p;
+        }
         if (c->flags & TF_RST) {
                 p = send_rst(t, c, key);
                 if (p)
