@@ -40,14 +40,20 @@ static bool key_is_wide(const struct flow_key *key)
         return !ip_addr_is_v4(&key->laddr) || !ip_addr_is_v4(&key->raddr);
 }
 
-static struct flow_id id_of(const struct flow_key *key, bool wide)
+/* A flow_id as two words, put together in registers: one that is written in pieces and read as a whole
+ * right after would wait for the store buffer with every packet. */
+struct id_words {
+        uint64_t addrs;
+        uint32_t ports;
+};
+static_assert(sizeof(struct flow_id) == 12 && offsetof(struct flow_id, lport) == 8, "as id_words_of() has it");
+
+static inline struct id_words id_words_of(const struct flow_key *key, bool wide)
 {
-        return (struct flow_id){
-                .laddr = wide ? fold(&key->laddr) : ip_addr_to_v4(&key->laddr),
-                .raddr = wide ? fold(&key->raddr) : ip_addr_to_v4(&key->raddr),
-                .lport = key->lport,
-                .rport = key->rport,
-        };
+        uint32_t laddr = wide ? fold(&key->laddr) : ip_addr_to_v4(&key->laddr);
+        uint32_t raddr = wide ? fold(&key->raddr) : ip_addr_to_v4(&key->raddr);
+
+        return (struct id_words){ (uint64_t)raddr << 32 | laddr, (uint32_t)key->rport << 16 | key->lport };
 }
 
 int flow_table_init(struct flow_table *t, uint32_t cap, struct hash_key key, enum mem_pages pages)
@@ -81,7 +87,11 @@ uint32_t flow_hash(const struct flow_table *t, const struct flow_key *key)
 flow_ref flow_id_set(struct slab *s, enum flow_kind kind, uint32_t idx, const struct flow_key *key)
 {
         bool wide = key_is_wide(key);
-        *(struct flow_id *)slab_at(s, idx) = id_of(key, wide);
+        struct id_words id = id_words_of(key, wide);
+        uint8_t *rec = slab_at(s, idx);
+
+        memcpy(rec, &id.addrs, 8);
+        memcpy(rec + 8, &id.ports, 4);
         if (wide)
                 *(struct flow_wide *)slab_twin(s, idx) = (struct flow_wide){ key->laddr, key->raddr };
         return flow_ref_of(kind, wide, idx);
@@ -104,13 +114,16 @@ void flow_key_of(const struct flow_table *t, flow_ref ref, struct flow_key *key)
         }
 }
 
-static bool record_is(const struct flow_table *t, flow_ref ref, const struct flow_id *id, const struct flow_key *key,
-                      bool wide)
+static inline bool record_is(const struct flow_table *t, flow_ref ref, struct id_words id, const struct flow_key *key,
+                             bool wide)
 {
         const struct slab *s = t->slab[flow_ref_kind(ref)];
-        const struct flow_id *have = slab_at(s, flow_ref_idx(ref));
+        const uint8_t *rec = slab_at(s, flow_ref_idx(ref));
+        struct id_words have;
 
-        if (!!(ref & FLOW_WIDE_BIT) != wide || memcmp(have, id, sizeof *id) != 0)
+        memcpy(&have.addrs, rec, 8);
+        memcpy(&have.ports, rec + 8, 4);
+        if (!!(ref & FLOW_WIDE_BIT) != wide || have.addrs != id.addrs || have.ports != id.ports)
                 return false;
         if (!wide)
                 return true;
@@ -121,7 +134,7 @@ static bool record_is(const struct flow_table *t, flow_ref ref, const struct flo
 flow_ref flow_find(const struct flow_table *t, uint32_t hash, const struct flow_key *key)
 {
         bool wide = key_is_wide(key);
-        struct flow_id id = id_of(key, wide);
+        struct id_words id = id_words_of(key, wide);
 
         const struct flow_bucket *b = &t->bucket[flow_home(t, hash)];
         uint32_t more = b->away;
@@ -129,7 +142,7 @@ flow_ref flow_find(const struct flow_table *t, uint32_t hash, const struct flow_
         for (;; more = (++b)->passed) {
                 for (uint32_t hits = tags_equal(b, flow_tag(hash)); hits; hits &= hits - 1) {
                         flow_ref ref = b->ref[__builtin_ctz(hits)];
-                        if (ref && record_is(t, ref, &id, key, wide))
+                        if (ref && record_is(t, ref, id, key, wide))
                                 return ref;
                 }
                 if (!more)
@@ -154,8 +167,8 @@ flow_ref flow_probe(const struct flow_table *t, uint32_t hash)
 bool flow_is(const struct flow_table *t, flow_ref ref, const struct flow_key *key)
 {
         bool wide = key_is_wide(key);
-        struct flow_id id = id_of(key, wide);
-        return record_is(t, ref, &id, key, wide);
+        struct id_words id = id_words_of(key, wide);
+        return record_is(t, ref, id, key, wide);
 }
 
 static bool put(struct flow_bucket *b, uint8_t tag, flow_ref ref)

@@ -36,7 +36,8 @@ static enum drop parse_tcp(struct shard *sh, struct pkt *p, const struct ip_rx *
         if (!checksum_ok(p, rx))
                 return DROP_TCP_CHECKSUM;
         out->p = p;
-        out->key = (struct flow_key){ rx->dst, rx->src, out->seg.dst_port, out->seg.src_port };
+        uint32_t ports = be32_at(p->data);              /* in one piece: out->seg has just got them in two */
+        out->key = (struct flow_key){ rx->dst, rx->src, (uint16_t)ports, (uint16_t)(ports >> 16) };
         out->hash = flow_hash(tcp_flows(sh->tcp), &out->key);
         flow_prefetch(tcp_flows(sh->tcp), out->hash);
         return DROP_NONE;
