@@ -119,6 +119,8 @@ static int connect_step(struct socks *ss, struct sock *s, const struct sockaddr 
         case STAGE_UNCONNECTED:
                 if (s->conn)                            /* it listens */
                         return -EISCONN;
+                if (s->flags & SOCKF_REPLICA)           /* it goes when its listener does, and no connection may */
+                        return -EINVAL;
                 int rc = connect_begin(ss, s, sa, len);
                 return rc < 0 ? rc : -EINPROGRESS;
         case STAGE_DISCONNECTING:

@@ -120,6 +120,12 @@ TEST(shards_close_everywhere)
         EXPECT_EQ(mr_listen(fd, 5), 0);
         EXPECT_EQ(mr_shard_attach(st, 1), 0);
         EXPECT_EQ(listens(fd), 1);
+
+        EXPECT_EQ(mr_shutdown(fd, SHUT_RD), 0);         /* a replica has nothing of its own that would outlive it */
+        struct sockaddr_in to = shards_addr(0x0a000001, 81);
+        EXPECT(mr_connect(fd, (struct sockaddr *)&to, sizeof to) == -1 && errno == EINVAL);
+        EXPECT_EQ(mr_listen(fd, 5), 0);
+        EXPECT_EQ(listens(fd), 1);
         mr_stack_free(st);
 }
 
