@@ -109,6 +109,7 @@ struct crew {
         int              rc;            /* of the first that failed */
         bool             decided, go;
         _Atomic uint32_t returned;      /* of @fn */
+        _Atomic bool     rung;          /* to all, by the last that returned */
 };
 
 struct hand {
@@ -139,10 +140,14 @@ static void work(struct crew *c, uint32_t shard)
         struct shard *sh = &c->st->members[shard].shard;
 
         c->fn(c->arg, shard);
-        if (atomic_fetch_add(&c->returned, 1) + 1 == c->st->member_cnt)
+        if (atomic_fetch_add(&c->returned, 1) + 1 == c->st->member_cnt) {
                 mr_stack_wake(c->st);
+                atomic_store(&c->rung, true);
+        }
         while (atomic_load(&c->returned) < c->st->member_cnt)
                 shard_run(sh, sh->now_ns + SEC(1));
+        while (!atomic_load(&c->rung))                  /* that bell must not end a wait after this */
+                sched_yield();
         if (doorbell_rung(sh->bell))
                 shard_answer(sh);
         sh->woken = false;

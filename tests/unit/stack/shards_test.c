@@ -46,3 +46,39 @@ TEST(shards_four_steered) { echo_between(4, 4, "steer:loop:one", 200); }
  * Spec:   docs/devices.md, queues and shards
  */
 TEST(shards_three_on_one_queue) { echo_between(1, 3, "loop:odd", 500); }
+
+/* Return at the same moment as the other. */
+static void meet(void *arg, uint32_t shard)
+{
+        atomic_uint *came = arg;
+
+        atomic_fetch_add(came, 1);
+        while (atomic_load(came) % 2)
+                continue;
+}
+
+/* Goal:   the end of mr_stack_run() is heard by nobody later.
+ * Method: 1,000 runs of two shards that return at the same moment; after each both wait a little, and nothing ends that.
+ * Spec:   millrace/millrace.h, mr_stack_run()
+ */
+TEST(shards_wait_after_a_run)
+{
+        struct mr_stack *st = shards_stack(2, "loop:", "10.0.0.1/24");
+        const struct timespec little = { 0, 20000 };
+        struct epoll_event ev;
+        atomic_uint came = 0;
+        int ep[2];
+
+        for (uint32_t i = 0; i < 2; i++) {
+                EXPECT_EQ(mr_shard_attach(st, i), 0);
+                ep[i] = mr_epoll_create1(0);
+        }
+        for (int run = 0; run < 1000; run++) {
+                EXPECT_EQ(mr_stack_run(st, meet, &came), 0);
+                for (uint32_t i = 0; i < 2; i++) {
+                        EXPECT_EQ(mr_shard_attach(st, i), 0);
+                        EXPECT_EQ(mr_epoll_pwait2(ep[i], &ev, 1, &little, NULL), 0);
+                }
+        }
+        mr_stack_free(st);
+}
