@@ -12,7 +12,7 @@
 #include <inttypes.h>
 
 /* What is used when neither the size itself nor `mem` is given. */
-enum { CONNS_DEFAULT = 1000000, HALF_MIN = 1024, WAIT_MIN = 4096, SMALL_MIN = 256, LARGE_MIN = 8 };
+enum { CONNS_DEFAULT = 1000000, HALF_MIN = 1024, WAIT_MIN = 4096 };
 #define PACKETS_DEFAULT MiB(256)
 #define PACKETS_MIN     MiB(1)
 
@@ -25,8 +25,16 @@ struct counts {
 
 static uint32_t share(uint64_t all, uint64_t shards) { return (uint32_t)((all + shards - 1) / shards); }
 
+/* What @all packet buffers become when each shard has its share, and @min at least. */
+static uint64_t shared_out(uint64_t all, uint64_t min, uint64_t shards)
+{
+        return u64_max(share(all, shards), min) * shards;
+}
+
 static void octets_of(const struct counts *n, struct sizes *out)
 {
+        uint64_t smalls = shared_out(n->smalls, SIZES_SMALL_MIN, n->shards);
+        uint64_t larges = shared_out(n->larges, SIZES_LARGE_MIN, n->shards);
         struct tcp_octets rec;
         uint32_t flows = share(n->conns, n->shards) + share(n->halves, n->shards) + share(n->waits, n->shards);
 
@@ -36,8 +44,7 @@ static void octets_of(const struct counts *n, struct sizes *out)
                 .halves = n->halves * rec.half,
                 .waits = n->waits * rec.wait,
                 .finding = n->shards * flow_table_bytes_max(flows),
-                .packets = n->smalls * PKT_SMALL_SIZE + n->larges * PKT_LARGE_SIZE +
-                           u64_min(n->conns, n->smalls + n->larges) * rec.busy,
+                .packets = smalls * PKT_SMALL_SIZE + larges * PKT_LARGE_SIZE + u64_min(n->conns, smalls + larges) * rec.busy,
         };
         out->all = out->conns + out->halves + out->waits + out->finding + out->packets;
 }
@@ -65,9 +72,9 @@ static struct counts derive(const struct mr_conf *conf, uint64_t conns, uint64_t
         if (n.waits == 0)
                 n.waits = u64_max(conns, WAIT_MIN);
         if (n.smalls == 0)
-                n.smalls = u64_max(packets / 2 / PKT_SMALL_SIZE, SMALL_MIN);
+                n.smalls = u64_max(packets / 2 / PKT_SMALL_SIZE, SIZES_SMALL_MIN);
         if (n.larges == 0)
-                n.larges = u64_max(packets / 2 / PKT_LARGE_SIZE, LARGE_MIN);
+                n.larges = u64_max(packets / 2 / PKT_LARGE_SIZE, SIZES_LARGE_MIN);
         return n;
 }
 

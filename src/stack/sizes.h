@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 enum { SIZES_EPOLLS_MAX = 4096 };       /* epoll instances and sockets not yet connected have descriptors too */
+enum { SIZES_SMALL_MIN = 256, SIZES_LARGE_MIN = 8 };    /* packet buffers that each shard has at least */
 
 /* Octets, all shards together. */
 struct sizes {

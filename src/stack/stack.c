@@ -60,12 +60,10 @@ static int make_seed(uint64_t out[4], uint64_t seed)
 
 static void fill_shard_conf(const struct mr_conf *conf, uint32_t number, struct shard_conf *out)
 {
-        enum { SMALL_MIN = 256, LARGE_MIN = 8 };
-
         *out = (struct shard_conf){
                 .ip = ip_conf_default(),
-                .pkts_small = conf_share(conf, conf->pkts_small, SMALL_MIN),
-                .pkts_large = conf_share(conf, conf->pkts_large, LARGE_MIN),
+                .pkts_small = conf_share(conf, conf->pkts_small, SIZES_SMALL_MIN),
+                .pkts_large = conf_share(conf, conf->pkts_large, SIZES_LARGE_MIN),
                 .huge_pages = conf_pages(conf),
                 .never_sleep = conf->idle == MR_IDLE_SPIN,
                 .spin_ns = conf->spin_ns,
@@ -148,7 +146,10 @@ static int make_members(struct mr_stack *st, char *err, size_t err_len)
                 rc = init_common(st);
         for (uint32_t i = 0; rc == 0 && i < st->conf.shards; i++)
                 rc = add_member(st, i);
-        if (rc < 0)
+        if (rc == -EMFILE || rc == -ENFILE)
+                conf_err(err, err_len, "no descriptors for %u shards: %s; raise the limit of open files (ulimit -n) or lower "
+                         "shards", st->conf.shards, strerror(-rc));
+        else if (rc < 0)
                 conf_err(err, err_len, "no address space for %u connections and their buffers; lower max_conns or mem_packets",
                          st->conf.max_conns);
         return rc;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/units.h"
 #include "pkt/pkt.h"
+#include "stack/conf.h"
 #include "stack/conf_priv.h"
 #include "stack/sizes.h"
 #include "tests/test.h"
@@ -91,6 +92,30 @@ TEST(sizes_fit_into_mem)
                         EXPECT_LE(sum(), mem);
                         EXPECT_LE(conf.max_conns, conns);
                 }
+}
+
+/* Goal:   the least that each shard has counts too, so many shards keep the budget as well as one.
+ * Method: 128 shards and small budgets: what they would reserve of packets, by the sizes, and the sum.
+ * Spec:   stack/sizes.h
+ */
+TEST(sizes_of_many_shards)
+{
+        for (uint64_t mem = MiB(192); mem < GiB(2); mem += MiB(64)) {
+                test_note("mem %llu", (unsigned long long)mem);
+                begin(mem);
+                conf.shards = MR_SHARD_MAX;
+                EXPECT_EQ(sizes_resolve(&conf, err, sizeof err), 0);
+                uint64_t packets = conf_share(&conf, conf.pkts_small, SIZES_SMALL_MIN) * (uint64_t)PKT_SMALL_SIZE +
+                                   conf_share(&conf, conf.pkts_large, SIZES_LARGE_MIN) * (uint64_t)PKT_LARGE_SIZE;
+                struct sizes s;
+                sizes_of(&conf, &s);
+                EXPECT_GE(s.packets, packets * MR_SHARD_MAX);
+                EXPECT_LE(sum(), mem);
+        }
+        begin(MiB(64));                                 /* their large buffers alone are more */
+        conf.shards = MR_SHARD_MAX;
+        EXPECT_EQ(sizes_resolve(&conf, err, sizeof err), -EINVAL);
+        EXPECT(strstr(err, "mem 64 MB is too small"));
 }
 
 /* Goal:   what cannot be is refused, with the input, the cause and the cure.

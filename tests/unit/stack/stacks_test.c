@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 enum { STACKS = 8 };
 
@@ -85,4 +87,32 @@ TEST(stacks_eight_in_a_process)
         EXPECT(st[3]);
         for (int i = 0; i < STACKS; i++)
                 mr_stack_free(st[i]);
+}
+
+/* Goal:   who has too few descriptors of the kernel for the bells of all shards is told so, and nothing is left open.
+ * Method: a limit of open files between the first bell and the last; then the old one.
+ * Spec:   millrace/millrace.h, errors
+ */
+TEST(stacks_without_descriptors)
+{
+        static struct mr_conf conf;
+        struct rlimit usual, few;
+        char err[256] = "";
+
+        mr_conf_default(&conf);
+        conf.max_conns = 1000;
+        conf.shards = 16;
+        mr_conf_set(&conf, "dev", "loop:", NULL, 0);
+        mr_conf_set(&conf, "addr", "10.0.0.1/24", NULL, 0);
+        REQUIRE(getrlimit(RLIMIT_NOFILE, &usual) == 0);
+        int lowest = dup(0);
+        few = (struct rlimit){ (rlim_t)lowest + 8, usual.rlim_max };
+        close(lowest);
+        REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
+        EXPECT(!mr_stack_new(&conf, err, sizeof err));
+        EXPECT_EQ(errno, EMFILE);
+        REQUIRE(setrlimit(RLIMIT_NOFILE, &usual) == 0);
+        EXPECT(strstr(err, "16 shards") && strstr(err, "ulimit -n"));
+        EXPECT_EQ(dup(0), lowest);
+        close(lowest);
 }
