@@ -189,7 +189,8 @@ int sock_poll(struct socks *ss, struct pollfd *fds, uint64_t cnt, uint64_t timeo
  *
  * A listener lives on all of them: on the shard where listen() was called, and
  * as a replica, under the same descriptor, on the others.  A replica is a
- * socket like any other here; what is done to it concerns this shard alone. */
+ * socket like any other here, but that it cannot connect() when it listens no
+ * more; what is done to it concerns this shard alone. */
 
 /* All that a replica takes over. */
 struct sock_listener {
