@@ -69,6 +69,7 @@ uint32_t ack_new(struct tcp *t, struct tcp_conn *c, struct tcp_flight *f, const 
                 timers_set(t, c, TIMER_RTO, rto_ns(t, c), now_ns);
         bool fin_to_send = c->flags & TF_FIN_QUEUED && !(c->flags & TF_FIN_SENT);
         if (all_acked && f->len == 0 && !fin_to_send) {
+                c->flags &= ~(uint32_t)TF_REXMIT_ONE;   /* what an ACK of the same burst asked for */
                 flight_detach(t, c);
                 rest_soon(t, c);
         } else {

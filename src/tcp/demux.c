@@ -85,8 +85,8 @@ static struct tcp_conn *quoted(struct tcp *t, const struct flow_key *key, tcp_se
 {
         flow_ref ref = flow_find(&t->flows, flow_hash(&t->flows, key), key);
 
-        if (flow_ref_kind(ref) != FLOW_CONN)
-                return NULL;
+        if (flow_ref_kind(ref) != FLOW_CONN || !rest_awake(rest_at(t, flow_ref_idx(ref))))
+                return NULL;                            /* at rest nothing is in flight */
         struct tcp_conn *c = conn_at(t, flow_ref_idx(ref));
         return seq_le(c->snd_una, seq) && seq_lt(seq, conn_snd_max(t, c)) ? c : NULL;
 }

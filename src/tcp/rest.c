@@ -53,7 +53,7 @@ uint16_t rest_round_up(uint32_t v)
 static bool is_silent(const struct tcp *t, const struct tcp_conn *c)
 {
         const uint32_t busy = TF_OUT | TF_OWED | TF_ACK_NOW | TF_DELACK | TF_REXMIT_ONE | TF_PROBE | TF_KEEP_PROBE |
-                              TF_SWS_OVERRIDE | TF_RST | TF_IN_ACCEPTQ | TF_MORE | TF_KEEPALIVE | TF_WND_FULL | TF_FREE;
+                              TF_SWS_OVERRIDE | TF_RST | TF_IN_ACCEPTQ | TF_KEEPALIVE | TF_WND_FULL | TF_FREE;
 
         if (c->flight || c->recvq || c->flags & busy || c->timer_kind != TIMER_NONE || c->error)
                 return false;
@@ -100,7 +100,8 @@ static void get_up(const struct tcp_rest *r, uint32_t self, struct tcp_conn *c)
                 .snd_wl1 = r->rcv_nxt, .snd_wl2 = r->snd_una, .snd_wnd_max = r->awake & ~REST_UNSCALED,
                 .rcv_nxt = r->rcv_nxt, .rcv_acked = r->rcv_nxt, .rcv_adv = seq_add(r->rcv_nxt, rest_value(r->rcv_wnd)),
                 .flags = r->flags, .ts_recent = r->ts_recent, .ts_offset = r->ts_offset, .last_rx = r->last_rx,
-                .cwnd = rest_value(r->cwnd), .ssthresh = rest_value(r->ssthresh),
+                .cwnd = u32_max(rest_value(r->cwnd), r->mss),           /* a full segment may always go */
+                .ssthresh = rest_value(r->ssthresh),
                 .srtt_us8 = rest_value(r->srtt), .rttvar_us4 = rest_value(r->rttvar),
                 .owner = r->owner, .opts = r->opts, .quickacks = r->quickacks,
         };

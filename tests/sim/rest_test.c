@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* tests/sim/rest_test.c - Connections at rest, and how they wake */
-#include "tests/sim/sim.h"
+#include "tests/sim/raw.h"
 
 static uint32_t awake(struct sim_host *h)
 {
@@ -106,5 +106,82 @@ TEST(rest_many_are_not_woken_at_once)
         EXPECT_EQ(awake(a), 0);
         tcp_usage(TCP_OF(a), &use);
         EXPECT_EQ(use.optsets, 1);                      /* and all share what they have in common */
+        sim_free(sim);
+}
+
+/* Goal:   what was to be sent again and is acknowledged after all does not keep a connection awake.
+ * Method: three duplicate ACKs and the ACK of everything come in one burst.
+ * Spec:   tcp/rest.c. */
+TEST(rest_after_a_loss_that_was_none)
+{
+        struct raw *r = raw_new(sim_seed(__func__, 1));
+        int fd = raw_accepted(r, "mss 1000");
+        struct tcp_seg ack = { .src_port = r->peer_port, .dst_port = 80, .seq = seq_of(r->iss + 1), .flags = TCP_ACK,
+                               .window = 65535 };
+
+        raw_write(r, fd, 0, 4000);
+        for (int i = 0; i < 4; i++) {
+                ack.ack = seq_of(r->irs + (i < 3 ? 1 : 4001));
+                raw_say_seg(r, &ack, NULL, 0);
+        }
+        raw_settle(r);
+        EXPECT_EQ(CNT(r->host, TCP_FAST_RETRANS), 1);
+        raw_forget(r);
+        raw_run(r, SEC(1));
+        EXPECT_EQ(awake(r->host), 0);
+        raw_write(r, fd, 4000, 10);
+        raw_hear(r, "PA 4001 ack 1 len 10");
+        raw_say(r, "A 1 ack 4011");
+        EXPECT_EQ(CNT(r->host, TCP_SEGS_RETRANS), 0);
+        raw_free(r);
+}
+
+/* Goal:   under a cork that holds nothing back a connection rests too, and wakes corked.
+ * Method: a full segment under TCP_CORK; then a small one, which waits.
+ * Spec:   tcp/rest.c; tcp(7): TCP_CORK. */
+TEST(rest_under_a_cork)
+{
+        struct raw *r = raw_new(sim_seed(__func__, 1));
+        int fd = raw_accepted(r, "mss 1000");
+
+        sim_set(r->host, fd, IPPROTO_TCP, TCP_CORK, 1);
+        raw_write(r, fd, 0, 1000);
+        raw_hear(r, "PA 1 ack 1 len 1000");
+        raw_say(r, "A 1 ack 1001");
+        raw_run(r, SEC(1));
+        EXPECT_EQ(awake(r->host), 0);
+        raw_write(r, fd, 1000, 10);
+        raw_quiet(r);
+        sim_set(r->host, fd, IPPROTO_TCP, TCP_CORK, 0);
+        raw_settle(r);
+        raw_hear(r, "PA 1001 ack 1 len 10");
+        raw_say(r, "A 1 ack 1011");
+        raw_free(r);
+}
+
+/* Goal:   rounding never leaves less than one segment of congestion window.
+ * Method: jumbo frames; a small segment times out, which makes cwnd one segment, and a rest follows; then a large
+ *         write: its first segment goes at once.
+ * Spec:   RFC 5681 3.1: the loss window is one full segment; tcp/rest.c. */
+TEST(rest_with_a_window_of_one_jumbo_segment)
+{
+        struct sim *sim = sim_new(sim_seed(__func__, 1));
+        struct sim_host *a = sim_host(sim, NULL), *b = sim_host(sim, NULL);
+        struct sim_link *l = sim_link(a, b, &(struct sim_link_conf){ .mtu = 9000, .delay_ns = MS(20) });
+        int fa, fb;
+
+        sim_pair(a, b, &fa, &fb);
+        sim_run(sim, SEC(1));
+        sim_drop_data(l, SIM_AB, 1);
+        EXPECT_EQ(sim_write(a, fa, 1, 0, 10), 10);
+        SIM_UNTIL(sim, SEC(5), tcp_recv_avail(TCP_OF(b), sim_conn(b, fb)) == 10);
+        EXPECT_EQ(CNT(a, TCP_RTO), 1);
+        SIM_UNTIL(sim, SEC(1), awake(a) == 0);
+        uint64_t sent = CNT(a, TCP_SEGS_SENT);
+        EXPECT_EQ(sim_write(a, fa, 1, 10, 20000), 20000);
+        sim_settle(sim);
+        EXPECT_EQ(CNT(a, TCP_SEGS_SENT), sent + 1);
+        sim_run(sim, SEC(2));
+        EXPECT_EQ(sim_read(b, fb, 1, 0, 30000), 20010);
         sim_free(sim);
 }
