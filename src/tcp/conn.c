@@ -111,6 +111,10 @@ int tcp_connect(struct tcp *t, const struct flow_key *want, const struct tcp_opt
                 optset_drop(t, set);
                 return -ENOBUFS;
         }
+        if (flow_insert(&t->flows, hash, conn_ref(t, c)) < 0) {
+                conn_free(t, c);
+                return -ENOBUFS;
+        }
         c->state = TCP_SYN_SENT;
         c->owner = rest_at(t, c->self)->owner = owner;
         c->flags |= (t->conf.timestamps ? TF_TS : 0) | (t->conf.window_scaling ? TF_WSCALE : 0);
@@ -124,7 +128,6 @@ int tcp_connect(struct tcp *t, const struct flow_key *want, const struct tcp_opt
         ASSERT(f);                                      /* there are as many as connections */
         f->syn = true;
 
-        flow_insert(&t->flows, hash, conn_ref(t, c));   /* has room: sized for every record there can be */
         t->ports.users[key.lport]++;
         c->flags |= TF_IN_TABLE;
         count(t->counters, CNT_TCP_ACTIVE_OPENS);

@@ -141,3 +141,20 @@ TEST(timers_records_and_connections_in_turn)
         EXPECT_EQ(g->t->half_fifo[1].cnt, HALVES);
         rig_free(g);
 }
+
+/* Goal:   an open for which the table has no room is refused, and nothing of it is left.
+ * Method: the table is told that it is full.
+ * Spec:   flow/flow.h, flow_insert(); tcp/tcp.h, tcp_connect(). */
+TEST(timers_connect_without_room)
+{
+        struct rig *g = rig_new();
+        struct flow_key key = { ip_addr_v4(1), ip_addr_v4(2), 0, 80 };
+        uint32_t conn;
+
+        g->t->flows.cap = 0;
+        EXPECT_EQ(tcp_connect(g->t, &key, NULL, 1, g->now_ns, &conn), -ENOBUFS);
+        turn(g, 100);
+        EXPECT(!tcp_send_pending(g->t));
+        EXPECT_EQ(g->t->conns.used + g->t->awake.used + g->t->flights.used, 0);
+        rig_free(g);
+}
