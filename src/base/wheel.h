@@ -77,6 +77,9 @@ static inline uint32_t wheel_peek(const struct wheel *w)
         return w->stage < 0 ? 0 : w->head[level * WHEEL_SLOTS + ((w->now >> (level * WHEEL_SLOT_BITS)) & (WHEEL_SLOTS - 1))];
 }
 
+/* Is there nothing for wheel_expire() to look at up to @now? */
+static inline bool wheel_is_done(const struct wheel *w, tick now) { return w->stage < 0 && !tick_before(w->now, now); }
+
 /* No node fires before this tick; @now + WHEEL_TICKS_MAX when none is armed. */
 tick wheel_next(const struct wheel *w);
 

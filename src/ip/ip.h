@@ -267,4 +267,10 @@ bool ip_next_failure(struct ip *ip, struct ip_icmp_error *out);
  * Return: the next deadline in ns, TIME_NEVER for none; @now_ns: more is due now
  */
 uint64_t ip_timers(struct ip *ip, uint64_t now_ns, uint32_t budget);
+/* Has ip_timers() anything to look at? */
+static inline bool ip_timers_due(const struct ip *ip, uint64_t now_ns)
+{
+        tick now = tick_of_ns(now_ns);
+        return !wheel_is_done(&ip->neigh.wheel, now) || !wheel_is_done(&ip->local.wheel, now);
+}
 uint64_t ip_next_deadline(const struct ip *ip, uint64_t now_ns);

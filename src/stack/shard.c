@@ -141,8 +141,10 @@ static uint32_t run_timers(struct shard *sh)
                         socks_note(&sh->socks, &note);
                 done++;
         }
-        ip_timers(&sh->ip, sh->now_ns, TIMERS_MAX);
-        shard_take_failures(sh);
+        if (ip_timers_due(&sh->ip, sh->now_ns)) {
+                ip_timers(&sh->ip, sh->now_ns, TIMERS_MAX);
+                shard_take_failures(sh);
+        }
         return done;
 }
 
@@ -152,7 +154,9 @@ uint32_t shard_turn(struct shard *sh)
         sh->now_ns = sh->env.now_ns(sh->env.arg);
         answer_if_rung(sh);
 
-        uint32_t done = shard_rx(sh);
+        /* What the application has said since the last turn goes first: its peer waits for it. */
+        uint32_t done = tcp_send_pending(sh->tcp) ? shard_tx(sh) : 0;
+        done += shard_rx(sh);
         done += run_timers(sh);
         done += shard_tx(sh);
         count(&sh->counters, CNT_TURNS);

@@ -8,9 +8,10 @@
  * One turn of the loop
  *
  *      now    the clock, read once; all that follows takes it as an argument
+ *      tx     flows -> devices     what the application has said since the last turn
  *      rx     devices -> flows     a burst of each device, in passes (shard_rx.c)
  *      timer  what has come due    at most TIMERS_MAX
- *      tx     flows -> devices     everyone who has something to say (shard_tx.c)
+ *      tx     flows -> devices     everyone else who has something to say (shard_tx.c)
  *
  * and the application runs between turns: shard_run() is what a blocking call
  * and epoll_wait() do.  Every step does a bounded amount of work, so a turn
