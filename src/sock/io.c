@@ -64,7 +64,7 @@ static size_t io_iter_window(const struct io_iter *it, struct iovec win[IO_WINDO
 
 /* ---- sending ---- */
 
-static int send_error(struct socks *ss, struct sock *s)
+int io_send_error(struct socks *ss, struct sock *s)
 {
         int err = sock_error_take(ss, s);
         return err ? -err : -EPIPE;
@@ -75,10 +75,10 @@ static ssize_t send_try(struct socks *ss, struct sock *s, const struct io_iter *
         struct iovec win[IO_WINDOW];
 
         if (s->kind != KIND_TCP || !s->conn || (s->flags & SOCKF_SHUT_WR))
-                return send_error(ss, s);
+                return io_send_error(ss, s);
         size_t cnt = io_iter_window(it, win);
         ssize_t n = tcp_send(ss->tcp, s->conn, win, cnt, more || cnt < it->cnt, sock_now(ss));
-        return n == -EPIPE || n == -ENOTCONN ? send_error(ss, s) : n;
+        return n == -EPIPE || n == -ENOTCONN ? io_send_error(ss, s) : n;
 }
 
 /* @sent: octets in front of @it that went already. */
@@ -114,8 +114,7 @@ static ssize_t io_send(struct socks *ss, int fd, struct io_iter *it, int flags, 
 
 /* ---- receiving ---- */
 
-/* What recv() says when nothing is queued: 0 for the end, or a negative errno. */
-static ssize_t recv_empty(struct socks *ss, struct sock *s)
+ssize_t io_recv_empty(struct socks *ss, struct sock *s)
 {
         if (s->flags & SOCKF_GOT_FIN)
                 return 0;
@@ -129,8 +128,7 @@ static ssize_t recv_empty(struct socks *ss, struct sock *s)
         return conn_state(ss, s) == TCP_CLOSED || tcp_recv_eof(ss->tcp, s->conn) ? 0 : -EAGAIN;
 }
 
-/* Nothing can come any more, or an error must be told first. */
-static bool recv_is_over(const struct socks *ss, const struct sock *s)
+bool io_recv_is_over(const struct socks *ss, const struct sock *s)
 {
         return (s->flags & (SOCKF_GOT_FIN | SOCKF_SHUT_RD)) || !s->conn || conn_state(ss, s) == TCP_CLOSED ||
                tcp_recv_eof(ss->tcp, s->conn) || tcp_error(ss->tcp, s->conn);
@@ -163,7 +161,7 @@ static ssize_t recv_step(struct socks *ss, struct sock *s, struct io_recv *r)
         if (s->kind == KIND_LISTENER)
                 return -ENOTCONN;
         uint32_t avail = s->conn ? tcp_recv_avail(ss->tcp, s->conn) : 0;
-        if (r->flags & MSG_PEEK && avail && avail < r->enough && !recv_is_over(ss, s))
+        if (r->flags & MSG_PEEK && avail && avail < r->enough && !io_recv_is_over(ss, s))
                 return -EAGAIN;                 /* a peek can't come again for the rest */
         if (avail && r->it.left == 0)
                 return 0;
@@ -177,8 +175,8 @@ static ssize_t recv_step(struct socks *ss, struct sock *s, struct io_recv *r)
                         break;
         }
         if (r->got == 0)
-                return recv_empty(ss, s);
-        return r->got >= r->enough || recv_is_over(ss, s) ? (ssize_t)r->got : -EAGAIN;
+                return io_recv_empty(ss, s);
+        return r->got >= r->enough || io_recv_is_over(ss, s) ? (ssize_t)r->got : -EAGAIN;
 }
 
 static ssize_t io_recv(struct socks *ss, int fd, const struct io_iter *it, int flags)

@@ -176,6 +176,13 @@ ssize_t sock_recvmsg(struct socks *ss, int fd, struct msghdr *msg, int flags);
 ssize_t sock_read(struct socks *ss, int fd, void *buf, size_t len);
 ssize_t sock_readv(struct socks *ss, int fd, const struct iovec *iov, int cnt);
 
+/* Without copying (zerocopy.c): as tcp_borrow() and so on, with the waiting and the errors of recv() and send(). */
+int sock_recv_borrow(struct socks *ss, int fd, struct tcp_loan *loans, int max, int flags);
+int sock_loan_return(struct socks *ss, struct tcp_loan *loans, int cnt);
+ssize_t sock_send_reserve(struct socks *ss, int fd, size_t want, struct iovec *room, int flags);
+ssize_t sock_send_commit(struct socks *ss, int fd, size_t len, int flags);
+ssize_t sock_send_loan(struct socks *ss, int fd, struct tcp_loan *loan, int flags);
+
 int sock_getsockopt(struct socks *ss, int fd, int level, int name, void *val, socklen_t *len);
 int sock_setsockopt(struct socks *ss, int fd, int level, int name, const void *val, socklen_t len);
 int sock_fcntl(struct socks *ss, int fd, int cmd, long arg);

@@ -82,6 +82,15 @@ int sock_wait(struct socks *ss, struct sock_wait *w);
 void sock_wait_begin(struct socks *ss, struct sock_wait *w);
 void sock_wait_end(struct sock_wait *w);
 
+/* ---- io.c ---- */
+
+/* What send() says when no more can be sent: the pending error, else -EPIPE. */
+int     io_send_error(struct socks *ss, struct sock *s);
+/* What recv() says when nothing is queued: 0 for the end, or a negative errno. */
+ssize_t io_recv_empty(struct socks *ss, struct sock *s);
+/* Nothing can come any more, or an error must be told first. */
+bool    io_recv_is_over(const struct socks *ss, const struct sock *s);
+
 /* ---- ext.c: the part that few sockets have ---- */
 
 /* NULL if @s has none. */

@@ -71,6 +71,14 @@ static void check_progress(const struct tcp_conn *c, const struct tcp_flight *f)
         ASSERT(!waits || c->flags & TF_OUT || c->timer_kind == TIMER_RTO || c->timer_kind == TIMER_PERSIST);
 }
 
+static void check_account(const struct tcp *t, const struct tcp_conn *c, const struct tcp_account *a)
+{
+        ASSERT(a->conn == c->self);
+        ASSERT(a->lent_cnt || a->room);                 /* an empty one is given back */
+        ASSERT(!a->lent_cnt == !a->lent_len && !a->room == !a->room_len);
+        ASSERT(a->lent_cnt <= t->lent.used);
+}
+
 static void check_conn(const struct tcp *t, const struct tcp_conn *c)
 {
         const struct tcp_flight *f = flight_at(t, c);
@@ -93,6 +101,8 @@ static void check_conn(const struct tcp *t, const struct tcp_conn *c)
         }
         if (q)
                 check_recvq(c, q);
+        if (c->account)
+                check_account(t, c, account_at(t, c));
         check_timer(t, c);
 }
 
@@ -167,6 +177,9 @@ void tcp_check(const struct tcp *t)
         ASSERT(cnt[FLOW_CONN] <= t->conns.used);        /* closed ones have left the table */
         ASSERT(flights == t->flights.used);
         ASSERT(out <= check_out_list(t));
+        ASSERT(t->held[false] <= t->pool->small.cap / POOL_PART_HELD);
+        ASSERT(t->held[true] <= t->pool->large.cap / POOL_PART_HELD);
+        ASSERT(t->lent.used <= t->held[false] + t->held[true]);
 
         uint32_t halves = 0;
         for (int level = 0; level < HALF_LEVELS; level++)
@@ -182,5 +195,6 @@ void tcp_usage(const struct tcp *t, struct tcp_usage *out)
                 .conns = t->conns.used, .awake = t->awake.used, .halves = t->halves.used, .waits = t->wait_ring.live,
                 .flights = t->flights.used, .recvqs = t->recvqs.used, .optsets = t->optsets.used,
                 .listeners = t->listeners.used, .timers = t->wheel.armed,
+                .accounts = t->accounts.used, .lent = t->lent.used, .held = t->held[0] + t->held[1],
         };
 }

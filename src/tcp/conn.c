@@ -138,10 +138,10 @@ int tcp_connect(struct tcp *t, const struct flow_key *want, const struct tcp_opt
 
 /* ---- 3.10.2 SEND ---- */
 
-static uint32_t send_free(const struct tcp *t, const struct tcp_conn *c)
+uint32_t send_free(const struct tcp *t, const struct tcp_conn *c)
 {
         const struct tcp_flight *f = flight_at(t, c);
-        uint32_t used = f ? f->len : 0, size = conn_opts(t, c)->sndbuf;
+        uint32_t used = (f ? f->len : 0) + conn_reserved(t, c), size = conn_opts(t, c)->sndbuf;
         return size > used ? size - used : 0;
 }
 
@@ -162,22 +162,30 @@ bool tcp_send_room(const struct tcp *t, uint32_t conn)
         return send_room(t, rest_look(t, conn, &room));
 }
 
-static bool is_shut(const struct tcp_conn *c) { return c->state == TCP_CLOSED || c->flags & TF_FIN_QUEUED; }
-
 bool tcp_send_is_shut(const struct tcp *t, uint32_t conn)
 {
         return tcp_state_of(t, conn) == TCP_CLOSED || conn_flags(t, conn) & TF_FIN_QUEUED;
+}
+
+/* Something is in the send queue that was not. */
+static inline void was_queued(struct tcp *t, struct tcp_conn *c, bool was_idle, bool more, bool all, uint64_t now_ns)
+{
+        tick silent = tick_of_ns(now_ns) - c->last_rx;
+        if (was_idle && silent > ticks_from_ns(t->conf.rto_min_ns) && silent > ticks_from_ns(rto_ns(t, c)))
+                cc_reno.restart(t, c);                  /* RFC 5681 4.1 */
+        c->flags = more ? c->flags | TF_MORE : c->flags & ~(uint32_t)TF_MORE;
+        if (!all || !send_room(t, c))
+                c->flags |= TF_WND_FULL;                /* whoever asks now hears "no room" */
+        conn_pull(t, c);
 }
 
 ssize_t tcp_send(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t iov_cnt, bool more, uint64_t now_ns)
 {
         struct tcp_conn *c = conn_at(t, conn);
 
-        if (is_shut(c))
-                return -EPIPE;
-        if (c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED)
-                return -EAGAIN;
-
+        int rc = conn_may_send(c);
+        if (rc < 0)
+                return rc;
         size_t want = 0;
         for (size_t i = 0; i < iov_cnt; i++)
                 want += iov[i].iov_len;
@@ -205,14 +213,17 @@ ssize_t tcp_send(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t i
                 }
                 return -EAGAIN;
         }
-        tick silent = tick_of_ns(now_ns) - c->last_rx;
-        if (was_idle && silent > ticks_from_ns(t->conf.rto_min_ns) && silent > ticks_from_ns(rto_ns(t, c)))
-                cc_reno.restart(t, c);                  /* RFC 5681 4.1 */
-        c->flags = more ? c->flags | TF_MORE : c->flags & ~(uint32_t)TF_MORE;
-        if (done < want || !send_room(t, c))
-                c->flags |= TF_WND_FULL;                /* whoever asks now hears "no room" */
-        conn_pull(t, c);
+        was_queued(t, c, was_idle, more, done == want, now_ns);
         return done;
+}
+
+void conn_send_pkt(struct tcp *t, struct tcp_conn *c, struct pkt *p, bool more, uint64_t now_ns)
+{
+        bool was_idle = !c->flight;
+        struct tcp_flight *f = flight_attach(t, c);
+        ASSERT(f);
+        sendq_add(t, f, p);
+        was_queued(t, c, was_idle, more, true, now_ns);
 }
 
 /* ---- 3.10.4 CLOSE, 3.10.5 ABORT ---- */
@@ -290,6 +301,7 @@ void tcp_close(struct tcp *t, uint32_t conn, uint64_t now_ns)
         }
         c->flags |= TF_ORPHAN;
         c->owner = 0;
+        account_leave(t, c);
         close_sending(t, c);
         if (c->state == TCP_FIN_WAIT_2)
                 timers_set(t, c, TIMER_FIN_WAIT_2, t->conf.fin_wait2_ns, now_ns);

@@ -101,7 +101,7 @@ int tcp_init(struct tcp *t, const struct tcp_conf *conf, const struct tcp_env *e
         t->challenge_tokens = conf->challenge_acks_per_s;
 
         /* A binding is held by each bound socket; one a connection is the most there can be. */
-        if (slabs_init(t) < 0 ||
+        if (slabs_init(t) < 0 || loans_init(t) < 0 ||
             flow_table_init(&t->flows, conf->max_conns + conf->max_half + conf->max_wait, hash_key_derive(seed, SEED_FLOWS),
                             conf->huge_pages) < 0 ||
             ports_init(&t->ports, conf->max_conns + conf->max_listeners, conf->port_min, conf->port_max,
@@ -122,6 +122,7 @@ void tcp_fini(struct tcp *t)
 {
         ports_fini(&t->ports);
         flow_table_fini(&t->flows);
+        loans_fini(t);
         slab_fini(&t->listeners);
         slab_fini(&t->optsets);
         slab_fini(&t->recvqs);
@@ -212,6 +213,7 @@ void conn_free(struct tcp *t, struct tcp_conn *c)
         wheel_cancel(&t->wheel, awake_idx(t, c));
         flight_detach(t, c);
         recvq_drop(t, c);
+        account_leave(t, c);
         optset_drop(t, c->opts);
         c->opts = 0;
         c->state = TCP_CLOSED;

@@ -11,6 +11,7 @@
  *      output.c     what to say next, pulled by the shard
  *      sendq.c      octets to send and not yet acknowledged    (struct tcp_flight)
  *      recvq.c      octets received, in order and out of order (struct tcp_recvq)
+ *      loan.c       buffers in the hands of the program        (struct tcp_account)
  *      rtt.c        RFC 6298: round-trip time and RTO
  *      loss.c       duplicate ACKs, fast retransmit and NewReno (RFC 5681, 6582), RTO
  *      cc.h         congestion control behind five functions; cc_reno.c is the first
@@ -35,6 +36,8 @@
 #include "base/rnd.h"
 #include "base/wheel.h"
 #include "tcp/tcp.h"
+
+#include <errno.h>
 
 enum tcp_flag {
         TF_OUT          = 1 << 0,       /* on the engine's output list */
@@ -104,7 +107,7 @@ struct tcp_conn {
         /* line 1: the next segment */
         uint32_t  self;                 /* index of its tcp_rest, and its name outside */
         uint32_t  quiet_next;           /* of those that may be silent (rest.c) */
-        uint32_t  spare;
+        uint32_t  account;              /* buffers that the program has in its hands (loan.c), 0: none */
         uint8_t   state;                /* enum tcp_state */
         uint8_t   wscales;              /* low nibble: what we shift theirs by; high: what they shift ours by */
         uint16_t  mss;                  /* most payload octets a segment we send (options deducted) */
@@ -172,6 +175,22 @@ struct tcp_recvq {
         bool        fin_early;
         uint8_t     dup_acks;           /* ACKs owed besides the one of TF_ACK_NOW, see acknowledge_text() */
         uint8_t     spare[2];
+};
+
+/* Attached while the program has buffers of the connection in its hands; outlives it while some are lent (loan.c). */
+struct tcp_account {
+        uint32_t    conn;               /* 0: the connection is gone */
+        uint32_t    lent_len;           /* octets received and lent */
+        uint32_t    lent_cnt;           /* buffers they are in */
+        uint32_t    room_len;           /* octets reserved to be written by the program... */
+        struct pkt *room;               /* ...from the front of this buffer; NULL: none */
+};
+
+/* A buffer that is lent.  The first 8 octets are read of free ones too. */
+struct tcp_lent {
+        uint64_t    number;             /* of the loan; 0: it is not lent */
+        uint32_t    account;
+        uint32_t    spare;
 };
 
 /* A set of options, shared by all connections that have the same (listener and children). */
@@ -242,6 +261,8 @@ enum { HALF_LEVELS = 8, REPLY_MAX = 1024, ANSWER_SLOTS = 256, OWED_MAX = 1024, O
  * empty gets one even then, so that who holds many (a reader that does not read, a peer that
  * acknowledges nothing) slows the others down and does not stop them. */
 enum { POOL_PART_OOO = 4, POOL_PART_SYN = 8, POOL_PART_SEND = 8, POOL_PART_RECV = 16, POOL_PART_FIRST = 32 };
+/* And no more than this part, of the small ones and of the large, is ever in the hands of the program (loan.c). */
+enum { POOL_PART_HELD = 4 };
 
 /* First in, first out, of half-open records. */
 struct tcp_fifo {
@@ -261,6 +282,7 @@ struct tcp {
         struct pkt_pool  *pool;
         struct counters  *counters;
         struct slab       conns, awake, halves, waits, flights, recvqs, optsets, listeners;
+        struct slab       accounts, lent;               /* loan.c */
         struct flow_table flows;
         struct ports      ports;
         struct wheel      wheel;
@@ -339,6 +361,10 @@ static inline struct tcp_recvq *recvq_at(const struct tcp *t, const struct tcp_c
 {
         return c->recvq ? slab_at(&t->recvqs, c->recvq) : NULL;
 }
+static inline struct tcp_account *account_at(const struct tcp *t, const struct tcp_conn *c)
+{
+        return c->account ? slab_at(&t->accounts, c->account) : NULL;
+}
 static inline struct tcp_listener *listener_at(const struct tcp *t, uint32_t i) { return slab_at(&t->listeners, i); }
 static inline uint32_t snd_wscale(const struct tcp_conn *c) { return c->wscales & 15; }
 static inline uint32_t rcv_wscale(const struct tcp_conn *c) { return c->wscales >> 4; }
@@ -350,6 +376,13 @@ static inline flow_ref conn_ref(const struct tcp *t, const struct tcp_conn *c)
 static inline uint32_t conn_rcv_wnd(const struct tcp_conn *c)
 {
         return seq_lt(c->rcv_adv, c->rcv_nxt) ? 0 : (uint32_t)seq_diff(c->rcv_adv, c->rcv_nxt);
+}
+/* May octets be queued?  0; -EPIPE no more; -EAGAIN not yet connected. */
+static inline int conn_may_send(const struct tcp_conn *c)
+{
+        if (c->state == TCP_CLOSED || c->flags & TF_FIN_QUEUED)
+                return -EPIPE;
+        return c->state == TCP_SYN_SENT || c->state == TCP_SYN_RECEIVED ? -EAGAIN : 0;
 }
 /* Milliseconds, the unit of our timestamps (RFC 7323 5.4: 1 ms to 1 s). */
 static inline uint32_t ms_of_ns(uint64_t ns) { return (uint32_t)(ns / 1000000u); }
@@ -399,6 +432,8 @@ void     flight_detach(struct tcp *t, struct tcp_conn *c);              /* frees
 bool     sendq_may_grow(const struct tcp *t, const struct tcp_flight *f);
 uint32_t sendq_append(struct tcp *t, struct tcp_flight *f, const struct iovec *iov, size_t cnt, uint32_t max);
 void     sendq_acked(struct tcp *t, struct tcp_flight *f, uint32_t octets);
+/* Queue @p itself, data and len being the octets.  Takes @p. */
+void     sendq_add(struct tcp *t, struct tcp_flight *f, struct pkt *p);
 void     sendq_copy(struct tcp_flight *f, uint32_t from, uint8_t *out, uint32_t len);
 static inline tcp_seq conn_snd_max(const struct tcp *t, const struct tcp_conn *c)
 {
@@ -406,8 +441,13 @@ static inline tcp_seq conn_snd_max(const struct tcp *t, const struct tcp_conn *c
         return f ? f->snd_max : c->snd_nxt;
 }
 
-/* Room enough to tell a writer of it (conn.c). */
+/* ---- conn.c ---- */
+/* Room enough to tell a writer of it. */
 bool     send_room(const struct tcp *t, const struct tcp_conn *c);
+/* Octets that the send buffer has room for. */
+uint32_t send_free(const struct tcp *t, const struct tcp_conn *c);
+/* Send the octets of @p, which is taken; conn_may_send() has said 0. */
+void     conn_send_pkt(struct tcp *t, struct tcp_conn *c, struct pkt *p, bool more, uint64_t now_ns);
 
 /* ---- recvq.c ---- */
 uint32_t recvq_len(const struct tcp *t, const struct tcp_conn *c);
@@ -419,10 +459,31 @@ void     recvq_append(struct tcp *t, struct tcp_conn *c, struct pkt *p);
 bool     recvq_note_early_fin(struct tcp *t, struct tcp_conn *c, tcp_seq fin);
 void     recvq_drop(struct tcp *t, struct tcp_conn *c);
 void     recvq_drop_ooo(struct tcp *t, struct tcp_conn *c);
+/* The first buffer in order, which leaves the queue; the queue is not empty. */
+struct pkt *recvq_pop(struct tcp *t, struct tcp_conn *c);
+/* What recv() says of a queue in which nothing is in order: 0 the end of the stream; -EAGAIN. */
+ssize_t  recvq_nothing(const struct tcp_conn *c);
+/* Reading, or what comes to the same, has made room: tell the peer if that is news to it. */
+void     recvq_after_read(struct tcp *t, struct tcp_conn *c);
 /* The window to offer now (RFC 9293 3.8.6.2.2): updates rcv_adv. Returns octets. */
 uint32_t recvq_window(struct tcp *t, struct tcp_conn *c);
 /* Has reading opened the window so far that the peer should hear of it? */
 bool     recvq_window_opened(const struct tcp *t, const struct tcp_conn *c);
+
+/* ---- loan.c ---- */
+int      loans_init(struct tcp *t);                                     /* 0 or -ENOMEM */
+void     loans_fini(struct tcp *t);
+/* The connection ends: what is reserved is given back, what is lent stays so. */
+void     account_leave(struct tcp *t, struct tcp_conn *c);
+/* Octets of the connection that are lent; that are reserved. */
+static inline uint32_t conn_lent(const struct tcp *t, const struct tcp_conn *c)
+{
+        return c->account ? account_at(t, c)->lent_len : 0;
+}
+static inline uint32_t conn_reserved(const struct tcp *t, const struct tcp_conn *c)
+{
+        return c->account ? account_at(t, c)->room_len : 0;
+}
 
 /* ---- ack.c, loss.c, rtt.c ---- */
 enum drop ack_process(struct tcp *t, struct tcp_conn *c, const struct tcp_seg *seg, uint32_t text_len, uint64_t now_ns,

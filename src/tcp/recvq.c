@@ -247,7 +247,7 @@ bool recvq_note_early_fin(struct tcp *t, struct tcp_conn *c, tcp_seq fin)
 
 static uint32_t room(const struct tcp *t, const struct tcp_conn *c)
 {
-        uint32_t size = conn_opts(t, c)->rcvbuf, used = recvq_len(t, c);
+        uint32_t size = conn_opts(t, c)->rcvbuf, used = recvq_len(t, c) + conn_lent(t, c);
         uint32_t most = c->flags & TF_WSCALE ? 65535u << rcv_wscale(c) : 65535;
         return u32_min(size > used ? size - used : 0, most);
 }
@@ -277,16 +277,14 @@ bool recvq_window_opened(const struct tcp *t, const struct tcp_conn *c)
 
 /* ---- reading ---- */
 
-/* Nothing queued: is there more to come? */
-static ssize_t recv_nothing(const struct tcp_conn *c)
+ssize_t recvq_nothing(const struct tcp_conn *c)
 {
         if (c->flags & (TF_FIN_RCVD | TF_RCV_SHUT) || c->state == TCP_CLOSED)
                 return 0;
         return -EAGAIN;
 }
 
-/* Reading made room: tell the peer if that is news to it. */
-static void after_read(struct tcp *t, struct tcp_conn *c)
+void recvq_after_read(struct tcp *t, struct tcp_conn *c)
 {
         recvq_settle(t, c);
         if (c->state >= TCP_ESTABLISHED && !(c->flags & TF_FIN_RCVD) && recvq_window_opened(t, c)) {
@@ -295,6 +293,19 @@ static void after_read(struct tcp *t, struct tcp_conn *c)
         } else if (!c->recvq && !c->flight && !(c->flags & (TF_OUT | TF_OWED | TF_DELACK))) {
                 rest_soon(t, c);
         }
+}
+
+struct pkt *recvq_pop(struct tcp *t, struct tcp_conn *c)
+{
+        struct tcp_recvq *q = recvq_at(t, c);
+        struct pkt *p = q->head;
+
+        q->len -= p->len;
+        q->head = p->next;
+        if (!q->head)
+                q->tail = NULL;
+        recvq_settle(t, c);
+        return p;
 }
 
 /* The usual case: one buffer is all there is, and the reader takes all of it. */
@@ -307,7 +318,7 @@ static ssize_t recv_whole(struct tcp *t, struct tcp_conn *c, struct tcp_recvq *q
         q->head = q->tail = NULL;
         q->len = 0;
         pkt_give(t->pool, p);
-        after_read(t, c);
+        recvq_after_read(t, c);
         return len;
 }
 
@@ -319,7 +330,7 @@ ssize_t tcp_recv(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t i
         size_t done = 0, i = 0, filled = 0;
 
         if (!q || !q->len)
-                return recv_nothing(c);
+                return recvq_nothing(c);
         if (iov_cnt == 1 && iov && !peek && q->head == q->tail && q->len <= iov->iov_len)
                 return recv_whole(t, c, q, iov->iov_base);
         for (struct pkt *p = q->head; p;) {
@@ -354,6 +365,6 @@ ssize_t tcp_recv(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t i
                 p = next;
         }
         if (!peek)
-                after_read(t, c);
+                recvq_after_read(t, c);
         return (ssize_t)done;
 }

@@ -23,7 +23,8 @@
  * are still silent.  So within a turn a pointer to a connection stays true.
  *
  * Awake stay: connections with a keepalive timer, those that wait to be
- * accepted, and CLOSED ones that still have an owner.
+ * accepted, those with buffers in the hands of the program (loan.c), and CLOSED
+ * ones that still have an owner.
  */
 #include "tcp/engine.h"
 
@@ -55,7 +56,7 @@ static bool is_silent(const struct tcp *t, const struct tcp_conn *c)
         const uint32_t busy = TF_OUT | TF_OWED | TF_ACK_NOW | TF_DELACK | TF_REXMIT_ONE | TF_PROBE | TF_KEEP_PROBE |
                               TF_SWS_OVERRIDE | TF_RST | TF_IN_ACCEPTQ | TF_KEEPALIVE | TF_WND_FULL | TF_FREE;
 
-        if (c->flight || c->recvq || c->flags & busy || c->timer_kind != TIMER_NONE || c->error)
+        if (c->flight || c->recvq || c->account || c->flags & busy || c->timer_kind != TIMER_NONE || c->error)
                 return false;
         if (c->state != TCP_ESTABLISHED && c->state != TCP_CLOSE_WAIT && c->state != TCP_FIN_WAIT_2)
                 return false;

@@ -83,6 +83,28 @@ uint32_t sendq_append(struct tcp *t, struct tcp_flight *f, const struct iovec *i
         return done;
 }
 
+/* So that octets by the handful don't hold a buffer each: who fills less than an eighth of one is copied. */
+static bool is_thin(const struct pkt *p) { return p->len < (uint32_t)(pkt_end(p) - pkt_buf(p)) / 8; }
+
+void sendq_add(struct tcp *t, struct tcp_flight *f, struct pkt *p)
+{
+        if (is_thin(p)) {
+                struct iovec iov = { .iov_base = p->data, .iov_len = p->len };
+                pkt_pull(p, sendq_append(t, f, &iov, 1, p->len));
+                if (p->len == 0) {
+                        pkt_give(t->pool, p);
+                        return;
+                }
+        }
+        p->next = NULL;
+        if (f->tail)
+                f->tail->next = p;
+        else
+                f->head = p;
+        f->tail = p;
+        f->len += p->len;
+}
+
 void sendq_acked(struct tcp *t, struct tcp_flight *f, uint32_t octets)
 {
         ASSERT(octets <= f->len);

@@ -272,6 +272,55 @@ ssize_t tcp_send(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t i
 ssize_t tcp_recv(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t iov_cnt, size_t discard, bool peek,
                  uint64_t now_ns);
 
+/* ---- without copying: loan.c ---- */
+
+/* Octets of a received packet, lent to the program, who may also change them. */
+struct tcp_loan {
+        void    *data;
+        uint32_t len;
+        uint32_t buffer;                /* the rest tells which loan it is */
+        uint64_t number;
+};
+
+/**
+ * tcp_borrow() - Take octets that arrived in order, and the buffers they are in
+ * @loans: filled in, at most @max (1 or more), in order
+ *
+ * Lent octets count as unread for the window.  The loans outlive the connection.
+ *
+ * Return: loans; 0 end of stream; -EAGAIN nothing yet; -ENOBUFS so much is lent, of this connection
+ * or of all, that some must be returned first (tcp_recv() goes on)
+ */
+int tcp_borrow(struct tcp *t, uint32_t conn, struct tcp_loan *loans, int max);
+/* 0; -EINVAL it is no loan of this engine, or was returned already. */
+int tcp_loan_return(struct tcp *t, const struct tcp_loan *loan);
+
+/**
+ * tcp_send_reserve() - Room for octets to send, which the program writes itself
+ * @want: 1 or more; the room may be smaller
+ *
+ * It counts as queued, until tcp_send_commit().  While it is not committed tcp_send() is not in its way: what
+ * that takes goes first.
+ *
+ * Return: octets of *@room, at least 1; -EBUSY there is a reservation already; -ENOBUFS no buffer that could
+ * be reserved (tcp_send() may still go on); else as tcp_send()
+ */
+ssize_t tcp_send_reserve(struct tcp *t, uint32_t conn, size_t want, void **room, uint64_t now_ns);
+/* Send the first @len octets of what is reserved; 0: let go of it.  Returns @len, of which nothing is refused; -EPIPE as
+ * tcp_send(), and the reservation is gone; -EINVAL nothing is reserved, or less.  @note: filled in, always. */
+ssize_t tcp_send_commit(struct tcp *t, uint32_t conn, size_t len, bool more, uint64_t now_ns, struct tcp_note *note);
+
+/* Send what is lent, by whatever connection, as it stands, and all of it: as if returned, except that it may
+ * be longer than what the send buffer has room for.  Returns its octets; -EINVAL as tcp_loan_return(); else as tcp_send(),
+ * and it is still lent. */
+ssize_t tcp_send_loan(struct tcp *t, uint32_t conn, const struct tcp_loan *loan, bool more, uint64_t now_ns);
+
+/* Of one connection. */
+struct tcp_held {
+        uint32_t lent_bytes, lent_cnt, reserved_bytes;
+};
+void tcp_held(const struct tcp *t, uint32_t conn, struct tcp_held *out);
+
 /* Send FIN after what is queued (RFC 9293 3.10.4 CLOSE, the sending half).
  * 0, or -ENOTCONN. */
 int  tcp_shutdown_send(struct tcp *t, uint32_t conn, uint64_t now_ns);
@@ -340,5 +389,6 @@ void tcp_check(const struct tcp *t);
 struct tcp_usage {
         uint32_t conns, awake, halves, waits, flights, recvqs, optsets, listeners;
         uint32_t timers;                /* armed */
+        uint32_t accounts, lent, held;  /* loan.c: of connections; buffers lent; those and reserved ones */
 };
 void tcp_usage(const struct tcp *t, struct tcp_usage *out);
