@@ -23,7 +23,7 @@
 
 /* One direction of one queue. */
 struct lane {
-        struct framering_shared *ring;
+        struct framering_shared *ring;  /* NULL: not made yet */
         int                      fd;    /* wakes the reader */
 };
 
@@ -50,9 +50,10 @@ static void wire_free(struct wire *w)
 {
         for (unsigned side = 0; side < 2; side++) {
                 for (unsigned i = 0; w->lane[side] && i < w->queue_cnt; i++) {
-                        mem_unmap(w->lane[side][i].ring, framering_bytes(FRAMERING_SIZE), false);
-                        if (w->lane[side][i].fd > 0)
-                                close(w->lane[side][i].fd);
+                        if (!w->lane[side][i].ring)
+                                continue;
+                        mem_unmap(w->lane[side][i].ring, framering_bytes(FRAMERING_SIZE), MEM_SMALL);
+                        close(w->lane[side][i].fd);
                 }
                 free(w->lane[side]);
         }
@@ -61,9 +62,13 @@ static void wire_free(struct wire *w)
 
 static bool lane_init(struct lane *lane)
 {
-        lane->ring = mem_map(framering_bytes(FRAMERING_SIZE), false);
         lane->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-        return lane->ring && lane->fd > 0;
+        if (lane->fd < 0)
+                return false;
+        lane->ring = mem_map(framering_bytes(FRAMERING_SIZE), MEM_SMALL);
+        if (!lane->ring)
+                close(lane->fd);
+        return lane->ring;
 }
 
 /* NULL: no memory or no descriptors. */

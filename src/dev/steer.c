@@ -62,19 +62,19 @@ struct steer_queue {
 
 /* ---- open and close ---- */
 
-static struct framering_shared *ring_new(void) { return mem_map(framering_bytes(FRAMERING_SIZE), false); }
+static struct framering_shared *ring_new(void) { return mem_map(framering_bytes(FRAMERING_SIZE), MEM_SMALL); }
 
 static void rings_free(struct framering_shared **ring, size_t cnt)
 {
         for (size_t i = 0; ring && i < cnt; i++)
-                mem_unmap(ring[i], framering_bytes(FRAMERING_SIZE), false);
+                mem_unmap(ring[i], framering_bytes(FRAMERING_SIZE), MEM_SMALL);
         free(ring);
 }
 
 static void steer_free(struct steer *st)
 {
         for (uint16_t i = 0; st->wake && i < st->queue_cnt; i++)
-                if (st->wake[i] > 0)
+                if (st->wake[i] >= 0)
                         close(st->wake[i]);
         free(st->wake);
         rings_free(st->rx_ring, (size_t)st->real_cnt * st->queue_cnt);
@@ -118,7 +118,9 @@ static int steer_init(struct netdev *dev, struct netdev *inner, uint16_t queue_c
         st->key = secret;
         st->queue_cnt = queue_cnt;
         st->real_cnt = inner->caps.queue_cnt < queue_cnt ? inner->caps.queue_cnt : queue_cnt;
-        st->wake = calloc(queue_cnt, sizeof *st->wake);
+        st->wake = malloc(queue_cnt * sizeof *st->wake);
+        for (uint16_t i = 0; st->wake && i < queue_cnt; i++)
+                st->wake[i] = -1;
         st->rx_ring = calloc((size_t)st->real_cnt * queue_cnt, sizeof *st->rx_ring);
         st->tx_ring = calloc(queue_cnt, sizeof *st->tx_ring);
         int rc = make_rings(st) ? make_wakes(st) : -ENOMEM;

@@ -361,3 +361,26 @@ TEST(pair_shm_refuses_strange_files)
         EXPECT_EQ(netdev_open(&dev, name, &conf, NULL, 0), -EACCES);
         unlink(path);
 }
+
+/* Goal:   in a program that has closed its standard input a descriptor may be 0, and all is given back.
+ * Method: devices with eventfds, opened and closed while 0 is free; the lowest free number is 0 each time.
+ * Spec:   dev/netdev.h
+ */
+TEST(pair_with_descriptor_0)
+{
+        static const char *const names[] = { "loop:zero", "steer:loop:" };
+        struct netdev_conf conf = { .queue_cnt = 3 };
+        int input = dup(0);
+        struct netdev *dev;
+        char err[400] = "";
+
+        REQUIRE(input > 0);
+        for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+                close(0);
+                EXPECT_EQ(netdev_open(&dev, names[i], &conf, err, sizeof err), 0);
+                if (!err[0])
+                        netdev_close(dev);
+                EXPECT_EQ(dup(input), 0);
+        }
+        close(input);
+}
