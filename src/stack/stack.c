@@ -187,20 +187,29 @@ struct mr_stack *mr_stack_new(const struct mr_conf *conf, char *err, size_t err_
 
 /* ---- stop ---- */
 
+/* One turn, and some more connections aborted: when the RSTs of the last ones are out, or when nothing moves,
+ * for then buffers are missing and connections give theirs back.  Has anything happened? */
+static bool reset_some(struct shard *sh, bool *more)
+{
+        bool moves = shard_turn(sh) > 0;
+
+        *more = (!moves || !tcp_send_pending(sh->tcp)) && tcp_abort_all(sh->tcp, sh->now_ns);
+        return moves || *more || tcp_send_pending(sh->tcp);
+}
+
 /* Peers should not be left to time out: whatever is open is closed the hard way, and the RSTs get
  * their turns, of all shards together: they may send for one another. */
 static void reset_all(struct mr_stack *st)
 {
-        enum { TURNS_MAX = 10000 };
-        bool busy = true;
+        enum { TURNS_MAX = 10000 };                     /* since the last ones were aborted */
+        bool busy = true, more;
 
-        for (uint32_t i = 0; i < st->member_cnt; i++)
-                tcp_abort_all(st->members[i].shard.tcp, st->members[i].shard.now_ns);
         for (int turn = 0; turn < TURNS_MAX && busy; turn++) {
                 busy = false;
                 for (uint32_t i = 0; i < st->member_cnt; i++) {
-                        struct shard *sh = &st->members[i].shard;
-                        busy |= shard_turn(sh) || tcp_send_pending(sh->tcp);
+                        busy |= reset_some(&st->members[i].shard, &more);
+                        if (more)
+                                turn = 0;
                 }
         }
 }

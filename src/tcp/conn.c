@@ -315,15 +315,23 @@ void tcp_abort(struct tcp *t, uint32_t conn, uint64_t now_ns)
         drop_conn(t, c, rst);
 }
 
-void tcp_abort_all(struct tcp *t, uint64_t now_ns)
+/* Nothing comes into the table while this goes on, so what is behind the cursor stays empty of connections. */
+bool tcp_abort_all(struct tcp *t, uint64_t now_ns)
 {
-        listen_forget_all(t);                           /* or new connections would come while the RSTs go out */
-        for (uint32_t b = 0; b < flow_bucket_cnt(&t->flows); b++)
+        enum { ABORT_MAX = 1024 };
+        uint32_t end = flow_bucket_cnt(&t->flows), aborted = 0;
+
+        if (t->abort_at == 0)
+                listen_forget_all(t);                   /* or new connections would come while the RSTs go out */
+        for (; t->abort_at < end && aborted < ABORT_MAX; t->abort_at++)
                 for (uint32_t i = 0; i < FLOW_BUCKET_SLOTS; i++) {
-                        flow_ref ref = t->flows.bucket[b].ref[i];
-                        if (flow_ref_kind(ref) == FLOW_CONN)
-                                tcp_abort(t, flow_ref_idx(ref), now_ns);
+                        flow_ref ref = t->flows.bucket[t->abort_at].ref[i];
+                        if (flow_ref_kind(ref) != FLOW_CONN)
+                                continue;
+                        tcp_abort(t, flow_ref_idx(ref), now_ns);
+                        aborted++;
                 }
+        return t->abort_at < end;
 }
 
 /* ---- 3.10.6 STATUS ---- */

@@ -299,6 +299,7 @@ struct tcp {
         uint32_t          quiet_head, quiet_cnt;        /* who may have fallen silent in this turn (rest.c) */
         uint32_t          optset_seen[OPTSETS_SEEN];    /* sets to share, by a hash of their contents; 0: none */
         uint32_t          probed_at;                    /* flows.removed at the last tcp_rx_probe() */
+        uint32_t          abort_at;                     /* tcp_abort_all() has done the buckets before */
         uint64_t          loan_number;                  /* of the last loan */
         uint32_t          held[2];                      /* buffers in the hands of the program: small, large */
         bool              starved;                      /* the last poll found no packet buffer */

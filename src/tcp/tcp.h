@@ -334,8 +334,10 @@ void tcp_close(struct tcp *t, uint32_t conn, uint64_t now_ns);
 /* RST now, if the peer knows of us (RFC 9293 3.10.5; SO_LINGER with 0). Owner gone too. */
 void tcp_abort(struct tcp *t, uint32_t conn, uint64_t now_ns);
 
-/* Abort every connection, whoever owns it: the stack is about to stop.  Indices are void afterwards. */
-void tcp_abort_all(struct tcp *t, uint64_t now_ns);
+/* Abort every connection, whoever owns it, about a thousand a call: the engine is about to stop.  Between the calls
+ * RSTs are to be sent, so that those at rest do not all wake at once.  No listener hears any more after the first
+ * one, and nobody may connect.  Indices are void afterwards.  True: there may be more. */
+bool tcp_abort_all(struct tcp *t, uint64_t now_ns);
 
 enum tcp_state tcp_state_of(const struct tcp *t, uint32_t conn);
 void     tcp_key_of(const struct tcp *t, uint32_t conn, struct flow_key *key);

@@ -157,7 +157,7 @@ TEST(abuse_stop_amid_handshakes)
         r->peer_port++;
         raw_say(r, "S 0 mss 1000");                     /* half open */
         raw_forget(r);
-        tcp_abort_all(TCP_OF(r->host), sim_now(r->sim));
+        EXPECT(!tcp_abort_all(TCP_OF(r->host), sim_now(r->sim)));
         raw_settle(r);
         raw_say(r, "A 1 ack 1");
         EXPECT_EQ(tcp_flows(TCP_OF(r->host))->used, 0);
