@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* sock/epoll.c - Items, instances, the three epoll calls; see epoll.h */
-#include "sock/epoll.h"
+#include "sock/epoll_priv.h"
 #include "sock/ready.h"
-#include "sock/sock_priv.h"
 
 #include <string.h>
 
@@ -19,9 +18,9 @@ int epolls_init(struct epolls *es, uint32_t max_socks)
         uint32_t instances = u32_min(max_socks, EPOLL_INSTANCES_MAX);
         uint64_t chunks = ready_chunks_max(2ull * max_socks, instances);
 
-        return slab_init(&es->instances, "epoll instances", sizeof(struct epoll), 0, instances, false) < 0 ||
-               slab_init(&es->extras, "epoll items", sizeof(struct epoll_extra), 0, max_socks, false) < 0 ||
-               slab_init(&es->chunks, "ready lists", sizeof(struct ready_chunk), 0, (uint32_t)chunks, false) < 0 ?
+        return slab_init(&es->instances, "epoll instances", sizeof(struct epoll), 0, instances, MEM_SMALL) < 0 ||
+               slab_init(&es->extras, "epoll items", sizeof(struct epoll_extra), 0, max_socks, MEM_SMALL) < 0 ||
+               slab_init(&es->chunks, "ready lists", sizeof(struct ready_chunk), 0, (uint32_t)chunks, MEM_SMALL) < 0 ?
                -ENOMEM : 0;
 }
 
@@ -30,33 +29,6 @@ void epolls_fini(struct epolls *es)
         slab_fini(&es->instances);
         slab_fini(&es->extras);
         slab_fini(&es->chunks);
-}
-
-static struct epoll *epoll_at(const struct socks *ss, uint32_t nr) { return slab_at(&ss->epolls.instances, nr); }
-
-static struct epoll_extra *extra_at(const struct socks *ss, item_ref ref)
-{
-        return slab_at(&ss->epolls.extras, ref & ~EPOLL_EXTRA_BIT);
-}
-
-static uint32_t item_sock(const struct socks *ss, item_ref ref)
-{
-        return ref & EPOLL_EXTRA_BIT ? extra_at(ss, ref)->sock : ref;
-}
-
-static uint32_t item_epoll(const struct socks *ss, item_ref ref)
-{
-        return ref & EPOLL_EXTRA_BIT ? extra_at(ss, ref)->epoll : sock_at(ss, ref)->item.epoll;
-}
-
-/* The items of @sock one after the other: the one behind @ref.  Begins and ends with 0. */
-static item_ref item_after(const struct socks *ss, uint32_t sock, item_ref ref)
-{
-        const struct sock *s = sock_at(ss, sock);
-
-        if (ref & EPOLL_EXTRA_BIT)
-                return extra_at(ss, ref)->next;
-        return ref == 0 && s->item.epoll ? sock : s->more;
 }
 
 /* ---- items come and go ---- */
@@ -308,45 +280,6 @@ uint32_t epoll_poll(struct socks *ss, uint32_t nr)
         return 0;
 }
 
-/* One step of the longest-path search: does an instance's height raise that of one that watches it? */
-static bool nest_relax(struct socks *ss, const struct epoll *ep)
-{
-        bool changed = false;
-        for (item_ref ref = item_after(ss, ep->sock, 0); ref; ref = item_after(ss, ep->sock, ref)) {
-                struct epoll *parent = epoll_at(ss, item_epoll(ss, ref));
-                if (parent->sock && parent->height <= ep->height) {
-                        parent->height = (uint16_t)(ep->height + 1);
-                        changed = true;
-                }
-        }
-        return changed;
-}
-
-/* Would @target, watched by @ep, close a circle or nest too deep?  Rare, so
- * simple: the heights of all instances are computed as if it were so, at most
- * EPOLL_NEST_MAX + 1 rounds of all edges.  In a circle they never settle. */
-static bool nest_forbidden(struct socks *ss, struct epoll *ep, const struct epoll *target)
-{
-        uint32_t first = ss->epolls.first;
-        bool changed = true;
-
-        for (uint32_t i = first; i; i = epoll_at(ss, i)->next)
-                epoll_at(ss, i)->height = 0;
-        for (int round = 0; changed && round <= EPOLL_NEST_MAX; round++) {
-                changed = false;
-                for (uint32_t i = first; i; i = epoll_at(ss, i)->next)
-                        changed |= nest_relax(ss, epoll_at(ss, i));
-                if (ep->height <= target->height) {
-                        ep->height = (uint16_t)(target->height + 1);
-                        changed = true;
-                }
-        }
-        for (uint32_t i = first; i; i = epoll_at(ss, i)->next)
-                if (epoll_at(ss, i)->height > EPOLL_NEST_MAX)
-                        return true;
-        return false;
-}
-
 static void item_set(struct socks *ss, item_ref ref, const struct epoll_event *ev)
 {
         struct epoll_item *it = epoll_item_at(ss, ref);
@@ -363,7 +296,7 @@ static int ctl_add(struct socks *ss, uint32_t nr, uint32_t target, const struct 
 {
         const struct sock *s = sock_at(ss, target);
 
-        if (s->kind == KIND_EPOLL && nest_forbidden(ss, epoll_at(ss, nr), epoll_at(ss, s->conn)))
+        if (s->kind == KIND_EPOLL && epoll_nest_forbidden(ss, epoll_at(ss, nr), epoll_at(ss, s->conn)))
                 return -ELOOP;
         if (item_find(ss, target, nr))
                 return -EEXIST;
