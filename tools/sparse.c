@@ -24,12 +24,12 @@ static bool take_memory(struct sparse *s)
 {
         const struct sparse_conf *c = &s->conf;
 
-        s->busy = mem_map(busy_bytes(s), false);
+        s->busy = mem_map(busy_bytes(s), MEM_SMALL);
         if (!s->busy)
                 return false;
         memset(s->busy, 0, busy_bytes(s));              /* touched now: not to be taken for the server's later */
         if (c->remember) {
-                s->server_isn = mem_map((size_t)c->conns * sizeof *s->server_isn, true);
+                s->server_isn = mem_map((size_t)c->conns * sizeof *s->server_isn, MEM_HUGE);
                 if (!s->server_isn)
                         return false;
                 memset(s->server_isn, 0, (size_t)c->conns * sizeof *s->server_isn);
@@ -72,7 +72,7 @@ struct sparse *sparse_open(const struct sparse_conf *conf, char *err, size_t err
         s->held = true;
         atomic_init(&s->done, true);
         pthread_mutex_init(&s->order_lock, NULL);
-        if (!take_memory(s) || pkt_pool_init(&s->pool, s->conf.window + 4 * SPARSE_BURST, LARGE_PKTS, false) < 0) {
+        if (!take_memory(s) || pkt_pool_init(&s->pool, s->conf.window + 4 * SPARSE_BURST, LARGE_PKTS, MEM_SMALL) < 0) {
                 snprintf(err, err_len, "no memory for a client of %u connections", conf->conns);
                 goto failed;
         }
@@ -84,8 +84,8 @@ struct sparse *sparse_open(const struct sparse_conf *conf, char *err, size_t err
         return s;
 
 failed:
-        mem_unmap(s->busy, busy_bytes(s), false);
-        mem_unmap(s->server_isn, (size_t)conf->conns * sizeof *s->server_isn, true);
+        mem_unmap(s->busy, busy_bytes(s), MEM_SMALL);
+        mem_unmap(s->server_isn, (size_t)conf->conns * sizeof *s->server_isn, MEM_HUGE);
         free(s);
         return NULL;
 }
@@ -100,8 +100,8 @@ void sparse_close(struct sparse *s)
         netdev_close(s->dev);
         pkt_pool_fini(&s->pool);
         pthread_mutex_destroy(&s->order_lock);
-        mem_unmap(s->busy, busy_bytes(s), false);
-        mem_unmap(s->server_isn, (size_t)s->conf.conns * sizeof *s->server_isn, true);
+        mem_unmap(s->busy, busy_bytes(s), MEM_SMALL);
+        mem_unmap(s->server_isn, (size_t)s->conf.conns * sizeof *s->server_isn, MEM_HUGE);
         free(s);
 }
 

@@ -14,7 +14,7 @@ int fault_lane_init(struct fault_lane *l, const struct fault_conf *conf, uint64_
         *l = (struct fault_lane){ .conf = conf, .pool = pool, .counters = counters };
         for (int i = 0; i < FAULT_KIND_CNT; i++)
                 rnd_seed(&l->rnd[i], rnd_splitmix(&seed));
-        l->held = mem_map(FAULT_HOLD_MAX * sizeof *l->held, false);
+        l->held = mem_map(FAULT_HOLD_MAX * sizeof *l->held, MEM_SMALL);
         l->departs_ns = calloc(conf->queue_pkts, sizeof *l->departs_ns);
         if (l->held && l->departs_ns)
                 return 0;
@@ -29,7 +29,7 @@ void fault_lane_fini(struct fault_lane *l)
         for (int i = 0; i < FAULT_LATE_MAX; i++)
                 if (l->late[i].p)
                         pkt_give(l->pool, l->late[i].p);
-        mem_unmap(l->held, FAULT_HOLD_MAX * sizeof *l->held, false);
+        mem_unmap(l->held, FAULT_HOLD_MAX * sizeof *l->held, MEM_SMALL);
         free(l->departs_ns);
         *l = (struct fault_lane){ 0 };
 }

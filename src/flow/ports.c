@@ -7,10 +7,10 @@
 int ports_init(struct ports *p, uint32_t bindings_max, uint16_t min, uint16_t max, struct hash_key key)
 {
         *p = (struct ports){ .min = min, .max = max, .key = key };
-        p->chain = mem_map(PORT_CNT * sizeof *p->chain, false);
-        p->users = mem_map(PORT_CNT * sizeof *p->users, false);
+        p->chain = mem_map(PORT_CNT * sizeof *p->chain, MEM_SMALL);
+        p->users = mem_map(PORT_CNT * sizeof *p->users, MEM_SMALL);
         if (!p->chain || !p->users ||
-            slab_init(&p->bindings, "bindings", sizeof(struct binding), 0, bindings_max, false) < 0) {
+            slab_init(&p->bindings, "bindings", sizeof(struct binding), 0, bindings_max, MEM_SMALL) < 0) {
                 ports_fini(p);
                 return -ENOMEM;
         }
@@ -19,8 +19,8 @@ int ports_init(struct ports *p, uint32_t bindings_max, uint16_t min, uint16_t ma
 
 void ports_fini(struct ports *p)
 {
-        mem_unmap(p->chain, PORT_CNT * sizeof *p->chain, false);
-        mem_unmap(p->users, PORT_CNT * sizeof *p->users, false);
+        mem_unmap(p->chain, PORT_CNT * sizeof *p->chain, MEM_SMALL);
+        mem_unmap(p->users, PORT_CNT * sizeof *p->users, MEM_SMALL);
         if (p->bindings.base)
                 slab_fini(&p->bindings);
         *p = (struct ports){ 0 };

@@ -9,7 +9,7 @@ int local_init(struct local_table *t, uint32_t max, tick now)
 {
         *t = (struct local_table){ 0 };
         lpm_init(&t->map);
-        if (slab_init(&t->slab, "local addresses", sizeof(struct ip_local), 0, max, false) < 0)
+        if (slab_init(&t->slab, "local addresses", sizeof(struct ip_local), 0, max, MEM_SMALL) < 0)
                 return -ENOMEM;
         wheel_init(&t->wheel, now, &local_at(t, 0)->timer, sizeof(struct ip_local));
 

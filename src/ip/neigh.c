@@ -56,9 +56,9 @@ int neigh_init(struct neigh_table *t, const struct neigh_conf *conf, struct hash
         while (slots < conf->max * 2ull)
                 slots *= 2;
         *t = (struct neigh_table){ .conf = *conf, .mask = slots - 1, .key = key, .pool = pool, .counters = counters };
-        if (slab_init(&t->slab, "neighbours", sizeof(struct neigh), 0, conf->max, false) < 0)
+        if (slab_init(&t->slab, "neighbours", sizeof(struct neigh), 0, conf->max, MEM_SMALL) < 0)
                 return -ENOMEM;
-        t->slot = mem_map(slots * sizeof *t->slot, false);
+        t->slot = mem_map(slots * sizeof *t->slot, MEM_SMALL);
         if (!t->slot) {
                 slab_fini(&t->slab);
                 return -ENOMEM;
@@ -71,7 +71,7 @@ void neigh_fini(struct neigh_table *t)
 {
         for (uint32_t idx = t->list[LIST_WAITING].head; idx; idx = neigh_at(t, idx)->next)
                 pkt_list_give(t->pool, &neigh_at(t, idx)->queue);
-        mem_unmap(t->slot, (t->mask + 1ull) * sizeof *t->slot, false);
+        mem_unmap(t->slot, (t->mask + 1ull) * sizeof *t->slot, MEM_SMALL);
         slab_fini(&t->slab);
         t->slot = NULL;
 }

@@ -22,7 +22,7 @@ int fdtab_init(struct fdtab *t, uint32_t cap)
 
         do {
                 uint64_t words = level_words(cap, t->levels);
-                t->full[t->levels] = mem_map(words * sizeof(uint64_t), false);
+                t->full[t->levels] = mem_map(words * sizeof(uint64_t), MEM_SMALL);
                 if (!t->full[t->levels]) {
                         fdtab_fini(t);
                         return -ENOMEM;
@@ -34,7 +34,7 @@ int fdtab_init(struct fdtab *t, uint32_t cap)
 void fdtab_fini(struct fdtab *t)
 {
         for (uint32_t l = 0; l < FDTAB_LEVELS; l++)
-                mem_unmap(t->full[l], level_words(t->cap, l) * sizeof(uint64_t), false);
+                mem_unmap(t->full[l], level_words(t->cap, l) * sizeof(uint64_t), MEM_SMALL);
         *t = (struct fdtab){ 0 };
 }
 

@@ -15,13 +15,13 @@ int replicas_init(struct socks *ss)
 {
         if (ss->conf.fd_stride == 1)
                 return 0;
-        ss->replica = mem_map(number_cnt(ss) * sizeof *ss->replica, false);
+        ss->replica = mem_map(number_cnt(ss) * sizeof *ss->replica, MEM_SMALL);
         return ss->replica ? 0 : -ENOMEM;
 }
 
 void replicas_fini(struct socks *ss)
 {
-        mem_unmap(ss->replica, number_cnt(ss) * sizeof *ss->replica, false);
+        mem_unmap(ss->replica, number_cnt(ss) * sizeof *ss->replica, MEM_SMALL);
 }
 
 uint32_t replica_of(const struct socks *ss, uint32_t n)

@@ -28,7 +28,7 @@ int socks_init(struct socks *ss, const struct socks_conf *conf, struct tcp *tcp,
                 return -EINVAL;
 
         if (slab_init(&ss->slab, "sockets", sizeof(struct sock), 0, conf->max_socks, conf->huge_pages) < 0 ||
-            slab_init(&ss->exts, "socket options", sizeof(struct sock_ext), 0, conf->max_socks, false) < 0 ||
+            slab_init(&ss->exts, "socket options", sizeof(struct sock_ext), 0, conf->max_socks, MEM_SMALL) < 0 ||
             epolls_init(&ss->epolls, conf->max_socks) < 0 || fdtab_init(&ss->fds, conf->max_socks) < 0 ||
             replicas_init(ss) < 0) {
                 socks_fini(ss);
