@@ -42,12 +42,20 @@ bool sendq_may_grow(const struct tcp *t, const struct tcp_flight *f)
         return !pkt_pool_low(t->pool, POOL_PART_FIRST);
 }
 
-/* The buffer to fill on: the last one if it has room, or a new one behind it. */
-static struct pkt *sendq_tail(struct tcp *t, struct tcp_flight *f)
+/* A writer who brings so much is served with a large buffer, if those are plenty: fewer pieces to copy
+ * from.  A large buffer that is not full holds what 35 small ones would. */
+static uint32_t buffer_size(const struct tcp *t, size_t left)
+{
+        const struct slab *large = &t->pool->large;
+        return left >= PKT_LARGE_ROOM / 2 && large->used < large->cap / 2 ? PKT_LARGE_ROOM : 1;
+}
+
+/* The buffer to fill on with @left octets: the last one if it has room, or a new one behind it. */
+static struct pkt *sendq_tail(struct tcp *t, struct tcp_flight *f, size_t left)
 {
         if (f->tail && pkt_tailroom(f->tail))
                 return f->tail;
-        struct pkt *p = sendq_may_grow(t, f) ? pkt_take(t->pool, 1) : NULL;
+        struct pkt *p = sendq_may_grow(t, f) ? pkt_take(t->pool, buffer_size(t, left)) : NULL;
         if (!p)
                 return NULL;
         p->data = pkt_buf(p);
@@ -68,7 +76,7 @@ uint32_t sendq_append(struct tcp *t, struct tcp_flight *f, const struct iovec *i
                 const uint8_t *from = iov[i].iov_base;
                 size_t left = u64_min(iov[i].iov_len, max - done);
                 while (left) {
-                        struct pkt *p = sendq_tail(t, f);
+                        struct pkt *p = sendq_tail(t, f, left);
                         if (!p)
                                 return done;
                         uint32_t n = (uint32_t)u64_min(left, pkt_tailroom(p));

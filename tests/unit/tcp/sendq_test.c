@@ -94,7 +94,7 @@ TEST(sendq_against_an_array)
 }
 
 /* Goal:   with the pool low the queue takes what it can and says how much.
- * Method: a pool of 32 buffers, far more octets.
+ * Method: a pool of 32 buffers, far more octets, in writes too small for a large buffer.
  * Spec:   tcp/sendq.c; the shares of tcp/engine.h. */
 TEST(sendq_pool_runs_dry)
 {
@@ -104,17 +104,45 @@ TEST(sendq_pool_runs_dry)
         struct tcp *t = engine_new(&pool, &counters, 32);
         struct tcp_conn *c = conn_make(t);
         struct tcp_flight *f = flight_attach(t, c);
-        struct iovec iov = { octets, sizeof octets };
+        struct iovec iov = { octets, 10000 };
+        uint32_t took = 0;
 
-        uint32_t took = sendq_append(t, f, &iov, 1, UINT32_MAX);
+        for (uint32_t n; (n = sendq_append(t, f, &iov, 1, UINT32_MAX)); took += n)
+                REQUIRE(took <= sizeof octets);
         EXPECT_GT(took, 20u * PKT_SMALL_ROOM);
-        EXPECT_LT(took, sizeof octets);
         EXPECT_EQ(took, f->len);
         EXPECT(pkt_pool_low(&pool, POOL_PART_SEND));
         EXPECT(!sendq_may_grow(t, f));
         EXPECT_EQ(sendq_append(t, f, &iov, 1, UINT32_MAX), 0);
         sendq_acked(t, f, took);
         EXPECT_EQ(pool.small.used, 0);
+        flight_detach(t, c);
+        conn_free(t, c);
+        engine_free(t);
+}
+
+/* Goal:   who brings much is served with large buffers, as long as half of them are free.
+ * Method: 200,000 octets, a pool with two large buffers.
+ * Spec:   tcp/sendq.c. */
+TEST(sendq_large_buffers_for_large_writes)
+{
+        static uint8_t octets[200000], out[200000];
+        struct pkt_pool pool;
+        struct counters counters = { 0 };
+        struct tcp *t = engine_new(&pool, &counters, 256);
+        struct tcp_conn *c = conn_make(t);
+        struct tcp_flight *f = flight_attach(t, c);
+        struct iovec iov = { octets, sizeof octets };
+
+        for (size_t i = 0; i < sizeof octets; i++)
+                octets[i] = (uint8_t)(i * 7 + i / 251);
+        EXPECT_EQ(sendq_append(t, f, &iov, 1, UINT32_MAX), sizeof octets);
+        EXPECT_EQ(pool.large.used, 1);
+        EXPECT_GT(pool.small.used, 0);
+        sendq_copy(f, 0, out, sizeof out);
+        EXPECT_EQ(memcmp(out, octets, sizeof out), 0);
+        sendq_acked(t, f, sizeof octets);
+        EXPECT_EQ(pool.large.used + pool.small.used, 0);
         flight_detach(t, c);
         conn_free(t, c);
         engine_free(t);
