@@ -91,7 +91,7 @@ struct shard {
 
 /* 0 or -ENOMEM, with nothing held. */
 int  shard_init(struct shard *sh, const struct shard_conf *conf, const struct shard_env *env);
-/* Closes the queues, not the devices.  Connections are forgotten, not reset: see shard_reset_all(). */
+/* Closes the queues, not the devices.  Connections are forgotten, not reset: reset_all() in stack.c does that. */
 void shard_fini(struct shard *sh);
 
 /* Use queue @queue of @dev, and make an interface of it.  Returns its number or a negative errno. */
