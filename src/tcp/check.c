@@ -71,6 +71,19 @@ static void check_progress(const struct tcp_conn *c, const struct tcp_flight *f)
         ASSERT(!waits || c->flags & TF_OUT || c->timer_kind == TIMER_RTO || c->timer_kind == TIMER_PERSIST);
 }
 
+/* Nobody stays awake for nothing, and who has something to do has somebody who will wake it for that. */
+static void check_awake(const struct tcp *t, const struct tcp_conn *c, const struct tcp_flight *f)
+{
+        const uint32_t to_say = TF_ACK_NOW | TF_REXMIT_ONE | TF_PROBE | TF_KEEP_PROBE | TF_RST;
+        bool armed = wheel_node_armed(&c->timer);
+
+        ASSERT(!(c->flags & to_say) || c->flags & TF_OUT);
+        ASSERT(!(c->flags & TF_SWS_OVERRIDE) || f);
+        ASSERT(!(c->flags & TF_WND_FULL) || f || c->account || c->timer_kind != TIMER_NONE || c->flags & TF_FIN_QUEUED);
+        ASSERT(!(c->flags & TF_KEEPALIVE) || c->state < TCP_ESTABLISHED || f || armed);
+        ASSERT(!rest_is_silent(t, c) || c->flags & TF_QUIET || armed);
+}
+
 static void check_account(const struct tcp *t, const struct tcp_conn *c, const struct tcp_account *a)
 {
         ASSERT(a->conn == c->self);
@@ -104,6 +117,7 @@ static void check_conn(const struct tcp *t, const struct tcp_conn *c)
         if (c->account)
                 check_account(t, c, account_at(t, c));
         check_timer(t, c);
+        check_awake(t, c, f);
 }
 
 /* Nothing is owed to anybody. */

@@ -332,6 +332,8 @@ const struct tcp_conn *rest_look(const struct tcp *t, uint32_t conn, struct tcp_
 /* @c may be silent: lay it down at the end of the turn's timers if it still is. */
 void rest_soon(struct tcp *t, struct tcp_conn *c);
 void rest_turn(struct tcp *t);
+/* Is there nothing that it waits for, or that waits for it? */
+bool rest_is_silent(const struct tcp *t, const struct tcp_conn *c);
 uint16_t rest_round_down(uint32_t v);
 uint16_t rest_round_up(uint32_t v);
 uint32_t rest_value(uint16_t packed);

@@ -51,7 +51,7 @@ uint16_t rest_round_up(uint32_t v)
 
 /* ---- down and up ---- */
 
-static bool is_silent(const struct tcp *t, const struct tcp_conn *c)
+bool rest_is_silent(const struct tcp *t, const struct tcp_conn *c)
 {
         const uint32_t busy = TF_OUT | TF_OWED | TF_ACK_NOW | TF_DELACK | TF_REXMIT_ONE | TF_PROBE | TF_KEEP_PROBE |
                               TF_SWS_OVERRIDE | TF_RST | TF_IN_ACCEPTQ | TF_KEEPALIVE | TF_WND_FULL | TF_FREE;
@@ -160,7 +160,7 @@ void rest_turn(struct tcp *t)
                 c->flags &= ~(uint32_t)TF_QUIET;
                 if (c->flags & TF_FREE)
                         conn_reap(t, c);
-                else if (is_silent(t, c))
+                else if (rest_is_silent(t, c))
                         lay_down(t, c);
         }
 }
