@@ -206,6 +206,18 @@ static int no_room(struct tcp *t, struct tcp_conn *c, uint64_t now_ns)
         return -EAGAIN;
 }
 
+/* The reservation may have been what a writer waits for. */
+static void tell_room(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struct tcp_note *note)
+{
+        if (send_room(t, c)) {
+                c->flags &= ~(uint32_t)TF_WND_FULL;
+                timers_stop(c, TIMER_POOL);
+                note_add(note, c, TCP_EV_WRITABLE);
+        } else if (!c->flight && c->state != TCP_CLOSED) {
+                timers_wait_for_pool(t, c, now_ns);
+        }
+}
+
 /* A buffer for @len octets, or for as many as there is one. */
 static struct pkt *room_take(struct tcp *t, size_t len)
 {
@@ -240,7 +252,7 @@ ssize_t tcp_send_reserve(struct tcp *t, uint32_t conn, size_t want, void **room,
         a->room = p;
         a->room_len = u32_min(len, pkt_tailroom(p));
         if (!send_room(t, c))
-                c->flags |= TF_WND_FULL;                /* whoever asks now hears "no room" */
+                no_room(t, c, now_ns);                  /* whoever asks now hears it */
         *room = p->data;
         return a->room_len;
 }
@@ -262,10 +274,8 @@ ssize_t tcp_send_commit(struct tcp *t, uint32_t conn, size_t len, bool more, uin
                 p->len = (uint32_t)len;
                 conn_send_pkt(t, c, p, more, now_ns);
         }
-        if (c->flags & TF_WND_FULL && send_room(t, c)) {
-                c->flags &= ~(uint32_t)TF_WND_FULL;
-                note_add(note, c, TCP_EV_WRITABLE);
-        }
+        if (c->flags & TF_WND_FULL)
+                tell_room(t, c, now_ns, note);
         account_settle(t, c);
         return rc < 0 ? rc : (ssize_t)len;
 }

@@ -173,6 +173,8 @@ static void look_for_leaks(struct sim_host *h)
         EXPECT_EQ(use.optsets, 0);
         EXPECT_EQ(use.listeners, 0);
         EXPECT_EQ(use.timers, 0);
+        EXPECT_EQ(use.accounts, 0);
+        EXPECT_EQ(use.held, 0);
         EXPECT_EQ(tcp_flows(TCP_OF(h))->used, 0);
         EXPECT_EQ(tcp_ports(TCP_OF(h))->bindings.used, 0);
         for (uint32_t port = 0; port < 65536; port++)
