@@ -86,7 +86,7 @@ static void make_received(struct pkt *p)
         p->marks &= NETDEV_MARKS;
         p->iface = 0;
         p->l4 = 0;
-        p->seq = p->flow_hash = p->flow = p->verdict = 0;
+        p->seq = 0;
 }
 
 static uint32_t loop_tx(struct netdev_queue *q, struct pkt *pkts[], uint32_t cnt, uint64_t now_ns)

@@ -53,10 +53,7 @@ struct pkt {
         uint8_t     iface;              /* interface it came in by, or goes out by */
         uint16_t    l4;                 /* rx: octets from the frame's start to the transport header */
         uint32_t    seq;                /* TCP's queues: sequence number of data[0] (raw) */
-        uint32_t    flow_hash;          /* rx: of the flow key, valid once parsed */
-        uint32_t    flow;               /* rx: flow reference found, 0: none */
-        uint32_t    verdict;            /* rx: enum drop, once decided */
-        uint8_t     spare[12];
+        uint8_t     spare[24];
 };
 static_assert(sizeof(struct pkt) == 64, "the descriptor is one cache line");
 

@@ -46,12 +46,6 @@ void socks_fini(struct socks *ss)
         replicas_fini(ss);
 }
 
-uint64_t socks_bytes(const struct socks *ss)
-{
-        return slab_bytes(&ss->slab) + slab_bytes(&ss->exts) + slab_bytes(&ss->epolls.instances) +
-               slab_bytes(&ss->epolls.extras) + slab_bytes(&ss->epolls.chunks) + ss->slab.fresh / 8;
-}
-
 int sock_new(struct socks *ss, enum sock_kind kind, uint16_t flags, uint32_t *idx)
 {
         int32_t n = fdtab_take(&ss->fds);

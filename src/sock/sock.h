@@ -140,8 +140,6 @@ struct socks {
 int  socks_init(struct socks *ss, const struct socks_conf *conf, struct tcp *tcp, const struct sock_env *env);
 /* Forgets everything at once; the engine is not told. */
 void socks_fini(struct socks *ss);
-/* Octets of memory that sockets have touched so far. */
-uint64_t socks_bytes(const struct socks *ss);
 
 /* Begin to load what a note to @owner will need; any number will do. */
 static inline void socks_prefetch(const struct socks *ss, uint32_t owner)

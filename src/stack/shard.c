@@ -124,11 +124,6 @@ int shard_port_add(struct shard *sh, struct netdev *dev, uint16_t queue, uint16_
         return rc;
 }
 
-uint64_t shard_bytes(const struct shard *sh)
-{
-        return tcp_bytes(sh->tcp) + socks_bytes(&sh->socks);
-}
-
 /* ---- a turn ---- */
 
 static uint32_t run_timers(struct shard *sh)

@@ -111,9 +111,6 @@ void shard_wait_end(struct shard *sh);
 /* Nothing is due before this; TIME_NEVER: nothing at all. */
 uint64_t shard_next_deadline(const struct shard *sh);
 
-/* Octets of memory in use for connections, sockets and tables. */
-uint64_t shard_bytes(const struct shard *sh);
-
 /* The two halves of a turn, in files of their own. */
 uint32_t shard_rx(struct shard *sh);
 uint32_t shard_tx(struct shard *sh);

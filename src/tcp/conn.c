@@ -156,17 +156,6 @@ bool send_room(const struct tcp *t, const struct tcp_conn *c)
         return sendq_may_grow(t, flight_at(t, c)) && send_free(t, c) >= queued(t, c) / 2 && send_free(t, c) > 0;
 }
 
-bool tcp_send_room(const struct tcp *t, uint32_t conn)
-{
-        struct tcp_conn room;
-        return send_room(t, rest_look(t, conn, &room));
-}
-
-bool tcp_send_is_shut(const struct tcp *t, uint32_t conn)
-{
-        return tcp_state_of(t, conn) == TCP_CLOSED || conn_flags(t, conn) & TF_FIN_QUEUED;
-}
-
 /* Something is in the send queue that was not. */
 static inline void was_queued(struct tcp *t, struct tcp_conn *c, bool was_idle, bool more, bool all, uint64_t now_ns)
 {

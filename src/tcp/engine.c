@@ -133,13 +133,6 @@ void tcp_fini(struct tcp *t)
         slab_fini(&t->conns);
 }
 
-uint64_t tcp_bytes(const struct tcp *t)
-{
-        return slab_bytes(&t->conns) + slab_bytes(&t->awake) + slab_bytes(&t->halves) + slab_bytes(&t->waits) + slab_bytes(&t->flights) +
-               slab_bytes(&t->recvqs) + slab_bytes(&t->optsets) + slab_bytes(&t->listeners) +
-               flow_table_bytes(&t->flows);
-}
-
 /* ---- connections ---- */
 
 struct tcp_conn *conn_new(struct tcp *t, const struct flow_key *key, uint32_t opts, uint64_t now_ns)

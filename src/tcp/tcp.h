@@ -148,8 +148,6 @@ struct tcp_octets {
 };
 void tcp_octets(struct tcp_octets *out);
 
-/* Octets of memory that connections and tables have touched so far. */
-uint64_t tcp_bytes(const struct tcp *t);
 struct flow_table *tcp_flows(struct tcp *t);
 struct ports      *tcp_ports(struct tcp *t);
 
@@ -347,15 +345,13 @@ uint32_t tcp_recv_avail(const struct tcp *t, uint32_t conn);           /* octets
 bool     tcp_recv_eof(const struct tcp *t, uint32_t conn);             /* peer's FIN arrived or no more can */
 uint32_t tcp_send_queued(const struct tcp *t, uint32_t conn);          /* octets not yet acknowledged (SIOCOUTQ) */
 uint32_t tcp_send_unsent(const struct tcp *t, uint32_t conn);          /* octets not yet sent (SIOCOUTQNSD) */
-bool     tcp_send_room(const struct tcp *t, uint32_t conn);            /* enough room to report EPOLLOUT (a third free, as Linux) */
-bool     tcp_send_is_shut(const struct tcp *t, uint32_t conn);         /* no more sends: SHUT_WR done, or closed */
 
 /* What can be done with a connection now.  Bits. */
 enum tcp_ready {
         TCP_READY_READ    = 1 << 0,     /* octets in order */
-        TCP_READY_WRITE   = 1 << 1,     /* tcp_send_room() */
+        TCP_READY_WRITE   = 1 << 1,     /* room to send is worth reporting: a third free, as Linux */
         TCP_READY_EOF     = 1 << 2,     /* tcp_recv_eof() */
-        TCP_READY_SHUT    = 1 << 3,     /* tcp_send_is_shut() */
+        TCP_READY_SHUT    = 1 << 3,     /* no more sends: SHUT_WR done, or closed */
         TCP_READY_ERROR   = 1 << 4,     /* tcp_error() has one */
         TCP_READY_CLOSED  = 1 << 5,
         TCP_READY_OPENING = 1 << 6,     /* SYN-SENT or SYN-RECEIVED */

@@ -77,14 +77,14 @@ TEST(pkt_exhaustion_and_reuse)
         pkt_push(p[3], 20);
         p[3]->marks = PKT_GSO | PKT_CSUM_OK;
         p[3]->gso_size = 1448;
-        p[3]->verdict = 7;
+        p[3]->seq = 7;
         p[3]->next = p[4];
         pkt_give(&pool, p[3]);
         EXPECT(pkt_take(&pool, PKT_LARGE_ROOM) == NULL);
         struct pkt *again = pkt_take(&pool, 100);
         REQUIRE(again == p[3]);
         expect_empty(again, PKT_SMALL_ROOM);
-        EXPECT(again->gso_size == 0 && again->verdict == 0 && again->seq == 0 && again->csum_start == 0);
+        EXPECT(again->gso_size == 0 && again->seq == 0 && again->csum_start == 0);
 
         for (int i = 0; i < SMALL; i++)
                 pkt_give(&pool, p[i]);
