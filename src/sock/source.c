@@ -51,20 +51,23 @@ static int connect_from(struct socks *ss, struct sock *s, struct flow_key *key, 
         }
 }
 
-/* Let go of a port that bind() chose, and stay bound to the address. */
-static bool forget_port(struct socks *ss, struct sock *s)
+static bool port_was_chosen(struct socks *ss, const struct sock *s)
+{
+        uint32_t binding = sock_binding(ss, s);
+        return binding && ports_binding(tcp_ports(ss->tcp), binding)->flags & BINDING_CHOSEN;
+}
+
+/* Let go of the port, and stay bound to the address. */
+static void forget_port(struct socks *ss, struct sock *s)
 {
         struct ports *ports = tcp_ports(ss->tcp);
-        uint32_t binding = sock_binding(ss, s);
-
-        if (!binding || !(ports_binding(ports, binding)->flags & BINDING_CHOSEN))
-                return false;
         struct sock_ext *ext = sock_ext(ss, s);
+        uint32_t binding = ext->binding;
+
         ext->bind_addr = ports_binding(ports, binding)->addr;
         ext->has_bind_addr = true;
         ext->binding = 0;
         ports_unbind(ports, binding);
-        return true;
 }
 
 int source_connect(struct socks *ss, struct sock *s, struct flow_key *key, uint32_t *conn)
@@ -74,8 +77,11 @@ int source_connect(struct socks *ss, struct sock *s, struct flow_key *key, uint3
         int rc = connect_from(ss, s, key, port == 0 && ip_addr_is_any(&bound), conn);
 
         /* bind() could not know where to; of several shards only one has the answers. */
-        if (rc != -EADDRNOTAVAIL || !ss->replica || !forget_port(ss, s))
+        if (rc != -EADDRNOTAVAIL || !ss->replica || !port_was_chosen(ss, s))
                 return rc;
         key->lport = 0;
-        return connect_from(ss, s, key, ip_addr_is_any(&bound), conn);
+        rc = connect_from(ss, s, key, ip_addr_is_any(&bound), conn);
+        if (rc == 0)
+                forget_port(ss, s);
+        return rc;
 }

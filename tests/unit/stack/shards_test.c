@@ -82,3 +82,47 @@ TEST(shards_wait_after_a_run)
         }
         mr_stack_free(st);
 }
+
+/* A stack of two shards over one queue, with a single port for all that is opened. */
+static struct mr_stack *one_port(void)
+{
+        static struct mr_conf conf;
+        char err[256] = "";
+
+        mr_conf_default(&conf);
+        conf.shards = 2;
+        conf.max_conns = 1000;
+        conf.log = MR_LOG_WARN;
+        conf.tcp_port_min = conf.tcp_port_max = 40000;
+        shards_set(&conf, "dev", "steer:loop:one");
+        shards_set(&conf, "addr", "10.0.0.2/24");
+        struct mr_stack *st = mr_stack_new(&conf, err, sizeof err);
+        REQUIRE(st);
+        return st;
+}
+
+/* Goal:   a socket whose connect() finds no port keeps the one that bind() chose.
+ * Method: there is one port, and its answers come to one of two shards: on the other connect() fails.
+ * Spec:   millrace/millrace.h, shards; connect(2): the socket is as it was
+ */
+TEST(shards_keep_a_port_that_leads_elsewhere)
+{
+        struct mr_stack *st = one_port();
+        struct sockaddr_in to = shards_addr(0x0a000001, 80), from = shards_addr(0x0a000002, 0), name = { 0 };
+        socklen_t len = sizeof name;
+        uint32_t refused = 0;
+
+        for (uint32_t i = 0; i < 2; i++) {
+                EXPECT_EQ(mr_shard_attach(st, i), 0);
+                int fd = mr_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+                EXPECT_EQ(mr_bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+                EXPECT_EQ(mr_connect(fd, (struct sockaddr *)&to, sizeof to), -1);
+                refused += errno == EADDRNOTAVAIL;
+                EXPECT_EQ(mr_getsockname(fd, (struct sockaddr *)&name, &len), 0);
+                EXPECT_EQ(ntohs(name.sin_port), 40000);
+                mr_close(fd);
+                mr_poll(NULL, 0, 0);
+        }
+        EXPECT_EQ(refused, 1);
+        mr_stack_free(st);
+}
