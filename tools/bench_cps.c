@@ -84,6 +84,8 @@ static void client(struct bench_duo *d)
 {
         struct visitors v = { .d = d, .slot = calloc(d->conns, sizeof *v.slot) };
 
+        if (!v.slot)
+                cmd_die("no memory for %u connections", d->conns);
         bench_duo_up(d, false);
         bench_phase_wait(d, PHASE_LISTENING);
         v.ep = d->net->epoll_create1(0);

@@ -82,6 +82,8 @@ static void client(struct bench_duo *d)
 {
         struct crowd c = { .d = d, .awaited = calloc(d->conns, 1) };
 
+        if (!c.awaited)
+                cmd_die("no memory for %u connections", d->conns);
         bench_duo_up(d, false);
         bench_phase_wait(d, PHASE_LISTENING);
         c.ep = d->net->epoll_create1(0);
