@@ -97,6 +97,13 @@ static int add_route(struct shard *sh, const struct mr_route *r, char *err, size
         return rc;
 }
 
+static const char *cure_of_queue(int rc)
+{
+        if (rc == -EMFILE || rc == -ENFILE)
+                return "; raise the limit of open files (ulimit -n)";
+        return rc == -ENOMEM ? "; raise mem_packets, or give pkts_large" : "";
+}
+
 /* The shard's queue of each device: port i is interface i. */
 static int add_ports(struct mr_stack *st, struct shard *sh, char *err, size_t err_len)
 {
@@ -105,7 +112,7 @@ static int add_ports(struct mr_stack *st, struct shard *sh, char *err, size_t er
                 int rc = shard_port_add(sh, st->dev[i], (uint16_t)sh->number, iface->vlan);
                 if (rc >= 0)
                         continue;
-                conf_err(err, err_len, "%s: its queue cannot be used: %s", iface->dev, strerror(-rc));
+                conf_err(err, err_len, "%s: its queue cannot be used: %s%s", iface->dev, strerror(-rc), cure_of_queue(rc));
                 return rc;
         }
         return 0;

@@ -89,14 +89,30 @@ TEST(stacks_eight_in_a_process)
                 mr_stack_free(st[i]);
 }
 
-/* Goal:   who has too few descriptors of the kernel for the bells of all shards is told so, and nothing is left open.
- * Method: a limit of open files between the first bell and the last; then the old one.
+/* With @more descriptors than are open: what mr_stack_new() says, into @err. */
+static void start_with_few(const struct mr_conf *conf, int more, char *err, size_t err_len)
+{
+        struct rlimit usual, few;
+
+        REQUIRE(getrlimit(RLIMIT_NOFILE, &usual) == 0);
+        int lowest = dup(0);
+        close(lowest);
+        few = (struct rlimit){ (rlim_t)lowest + (rlim_t)more, usual.rlim_max };
+        REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
+        EXPECT(!mr_stack_new(conf, err, err_len));
+        EXPECT_EQ(errno, EMFILE);
+        REQUIRE(setrlimit(RLIMIT_NOFILE, &usual) == 0);
+        EXPECT_EQ(dup(0), lowest);
+        close(lowest);
+}
+
+/* Goal:   who has too few descriptors of the kernel is told so, and nothing is left open.
+ * Method: limits of open files that end the bells of 16 shards, and their queues.
  * Spec:   millrace/millrace.h, errors
  */
 TEST(stacks_without_descriptors)
 {
         static struct mr_conf conf;
-        struct rlimit usual, few;
         char err[256] = "";
 
         mr_conf_default(&conf);
@@ -104,15 +120,8 @@ TEST(stacks_without_descriptors)
         conf.shards = 16;
         mr_conf_set(&conf, "dev", "loop:", NULL, 0);
         mr_conf_set(&conf, "addr", "10.0.0.1/24", NULL, 0);
-        REQUIRE(getrlimit(RLIMIT_NOFILE, &usual) == 0);
-        int lowest = dup(0);
-        few = (struct rlimit){ (rlim_t)lowest + 8, usual.rlim_max };
-        close(lowest);
-        REQUIRE(setrlimit(RLIMIT_NOFILE, &few) == 0);
-        EXPECT(!mr_stack_new(&conf, err, sizeof err));
-        EXPECT_EQ(errno, EMFILE);
-        REQUIRE(setrlimit(RLIMIT_NOFILE, &usual) == 0);
+        start_with_few(&conf, 8, err, sizeof err);
         EXPECT(strstr(err, "16 shards") && strstr(err, "ulimit -n"));
-        EXPECT_EQ(dup(0), lowest);
-        close(lowest);
+        start_with_few(&conf, 24, err, sizeof err);
+        EXPECT(strstr(err, "loop:: its queue") && strstr(err, "ulimit -n"));
 }
