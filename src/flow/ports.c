@@ -126,7 +126,8 @@ int ports_bind(struct ports *p, const struct ip_addr *addr, uint16_t port, uint8
 
 int ports_replica(struct ports *p, const struct ip_addr *addr, uint16_t port, uint8_t flags, uint32_t *idx)
 {
-        return put(p, &(struct binding){ .addr = *addr, .port = port, .flags = (uint8_t)(flags | BINDING_REPLICA) }, idx);
+        struct binding b = { .addr = *addr, .port = port, .flags = (uint8_t)(flags | BINDING_REPLICA) };
+        return put(p, &b, idx);
 }
 
 void ports_unbind(struct ports *p, uint32_t idx)
@@ -183,7 +184,8 @@ static bool hears(const struct binding *b, const struct ip_addr *addr)
 
 static bool is_replica(const struct binding *b) { return b->flags & BINDING_REPLICA; }
 
-static uint32_t listener_of(const struct ports *p, const struct flow_key *key, const struct ip_addr *addr, uint32_t hash)
+static uint32_t listener_of(const struct ports *p, const struct flow_key *key, const struct ip_addr *addr,
+                            uint32_t hash)
 {
         uint32_t cnt[2] = { 0 };                        /* of the shard's own, of others' */
         for (uint32_t i = p->chain[key->lport]; i; i = ports_binding(p, i)->next) {

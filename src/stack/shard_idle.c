@@ -83,7 +83,8 @@ static int sleep_on_devices(struct shard *sh, uint64_t until_ns)
                 uint64_t left = until_ns - now;
                 struct timespec ts = { (time_t)(left / SEC(1)), (long)(left % SEC(1)) };
                 count(&sh->counters, CNT_SLEEPS);
-                if (ppoll(fds, sh->port_cnt + 1, until_ns == TIME_NEVER ? NULL : &ts, &sh->signals) < 0 && errno == EINTR)
+                int found = ppoll(fds, sh->port_cnt + 1, until_ns == TIME_NEVER ? NULL : &ts, &sh->signals);
+                if (found < 0 && errno == EINTR)
                         rc = -EINTR;
                 if (fds[sh->port_cnt].revents)
                         doorbell_hush(sh->bell);

@@ -44,7 +44,8 @@ static void octets_of(const struct counts *n, struct sizes *out)
                 .halves = n->halves * rec.half,
                 .waits = n->waits * rec.wait,
                 .finding = n->shards * flow_table_bytes_max(flows),
-                .packets = smalls * PKT_SMALL_SIZE + larges * PKT_LARGE_SIZE + u64_min(n->conns, smalls + larges) * rec.busy,
+                .packets = smalls * PKT_SMALL_SIZE + larges * PKT_LARGE_SIZE +
+                           u64_min(n->conns, smalls + larges) * rec.busy,
         };
         out->all = out->conns + out->halves + out->waits + out->finding + out->packets;
 }

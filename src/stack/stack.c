@@ -147,11 +147,11 @@ static int make_members(struct mr_stack *st, char *err, size_t err_len)
         for (uint32_t i = 0; rc == 0 && i < st->conf.shards; i++)
                 rc = add_member(st, i);
         if (rc == -EMFILE || rc == -ENFILE)
-                conf_err(err, err_len, "no descriptors for %u shards: %s; raise the limit of open files (ulimit -n) or lower "
-                         "shards", st->conf.shards, strerror(-rc));
+                conf_err(err, err_len, "no descriptors for %u shards: %s; raise the limit of open files (ulimit -n) or "
+                         "lower shards", st->conf.shards, strerror(-rc));
         else if (rc < 0)
-                conf_err(err, err_len, "no address space for %u connections and their buffers; lower max_conns or mem_packets",
-                         st->conf.max_conns);
+                conf_err(err, err_len, "no address space for %u connections and their buffers; lower max_conns or "
+                         "mem_packets", st->conf.max_conns);
         return rc;
 }
 
@@ -257,8 +257,8 @@ int mr_start(const struct mr_conf *conf, char *err, size_t err_len)
                 return -errno;
         int rc = mr_shard_attach(st, 0);
         if (rc < 0) {
-                conf_err(err, err_len, "this thread cannot be bound to core %u: %s; name another in cpus", conf->cpus[0],
-                         strerror(-rc));
+                conf_err(err, err_len, "this thread cannot be bound to core %u: %s; name another in cpus",
+                         conf->cpus[0], strerror(-rc));
                 mr_stack_free(st);
         }
         return rc;

@@ -54,8 +54,9 @@ static int open_device(struct mr_stack *st, const struct mr_conf_iface *iface, c
                 rc = netdev_steer(&steer, dev, (uint16_t)st->conf.shards, nc.secret);
                 if (rc < 0) {
                         netdev_close(dev);
-                        conf_err(err, err_len, "%s: no memory or descriptors to spread it over %u shards: %s", iface->dev,
-                                 st->conf.shards, strerror(-rc));
+                        conf_err(err, err_len, "%s: no memory or descriptors to spread it over %u shards: %s; lower "
+                                 "shards, or raise the limit of open files (ulimit -n)", iface->dev, st->conf.shards,
+                                 strerror(-rc));
                         return rc;
                 }
                 dev = steer;
@@ -64,7 +65,8 @@ static int open_device(struct mr_stack *st, const struct mr_conf_iface *iface, c
         return 0;
 }
 
-static int add_address(struct shard *sh, uint32_t port, const struct mr_prefix *p, bool whole, char *err, size_t err_len)
+static int add_address(struct shard *sh, uint32_t port, const struct mr_prefix *p, bool whole, char *err,
+                       size_t err_len)
 {
         struct ip_prefix prefix = conf_prefix(p);
         char text[IP_PREFIX_TEXT_MAX];
@@ -89,14 +91,15 @@ static int add_route(struct shard *sh, const struct mr_route *r, char *err, size
         if (ip_route_find(&sh->ip, &gateway, &hop) && !hop.gateway)
                 rc = ip_route_add(&sh->ip, &dst, &gateway, hop.iface);
         if (rc == -ENETUNREACH)
-                conf_err(err, err_len, "gateway %s of route %s is in no network of ours; give an interface an address there",
-                         ip_addr_text(gw_text, &gateway), ip_prefix_text(dst_text, &dst));
+                conf_err(err, err_len, "gateway %s of route %s is in no network of ours; give an interface an address "
+                         "there", ip_addr_text(gw_text, &gateway), ip_prefix_text(dst_text, &dst));
         else if (rc < 0)
                 conf_err(err, err_len, "route %s by %s: %s", ip_prefix_text(dst_text, &dst),
                          ip_addr_text(gw_text, &gateway), strerror(-rc));
         return rc;
 }
 
+/* Of what a queue has not got. */
 static const char *cure_of_queue(int rc)
 {
         if (rc == -EMFILE || rc == -ENFILE)
@@ -112,7 +115,8 @@ static int add_ports(struct mr_stack *st, struct shard *sh, char *err, size_t er
                 int rc = shard_port_add(sh, st->dev[i], (uint16_t)sh->number, iface->vlan);
                 if (rc >= 0)
                         continue;
-                conf_err(err, err_len, "%s: its queue cannot be used: %s%s", iface->dev, strerror(-rc), cure_of_queue(rc));
+                conf_err(err, err_len, "%s: its queue cannot be used: %s%s", iface->dev, strerror(-rc),
+                         cure_of_queue(rc));
                 return rc;
         }
         return 0;
@@ -162,8 +166,9 @@ static int wait_for_addresses(struct mr_stack *st, char *err, size_t err_len)
                                 continue;
                         if (rc == 0)
                                 rc = -EADDRINUSE;
-                        conf_err(err, err_len, rc == -EADDRINUSE ? "%s is in use by another host on %s; choose another address"
-                                                                 : "interrupted while asking whether %s is free on %s",
+                        conf_err(err, err_len,
+                                 rc == -EADDRINUSE ? "%s is in use by another host on %s; choose another address"
+                                                   : "interrupted while asking whether %s is free on %s",
                                  ip_addr_text(text, &p.addr), st->conf.ifaces[i].dev);
                         return rc;
                 }

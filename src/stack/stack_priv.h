@@ -44,7 +44,8 @@ static inline bool stack_has_several(const struct mr_stack *st) { return st->con
 extern _Thread_local struct mr_stack *stack_current;
 extern _Thread_local struct member   *stack_member;
 
-/* Open the devices and give every shard its queues, addresses and routes.  0 or a negative errno, with a line in @err. */
+/* Open the devices and give every shard its queues, addresses and routes.  0 or a negative errno, with a line
+ * in @err. */
 int stack_interfaces_add(struct mr_stack *st, char *err, size_t err_len);
 
 /* This thread and its shard part. */
