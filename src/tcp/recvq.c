@@ -194,6 +194,14 @@ static enum drop insert_ooo(struct tcp *t, struct tcp_conn *c, struct tcp_recvq 
         return DROP_NONE;
 }
 
+/* Rounding the offered window up, to what can be written and to what a rest remembers (rest.c), gives a
+ * few octets beyond the buffer each time: here it ends. */
+static uint32_t most_kept(const struct tcp *t, const struct tcp_conn *c)
+{
+        uint32_t size = conn_opts(t, c)->rcvbuf;
+        return size + size / 1024 + (1u << rcv_wscale(c));
+}
+
 enum drop recvq_add(struct tcp *t, struct tcp_conn *c, struct pkt *p, tcp_seq seq, bool *advanced, bool *fin)
 {
         struct tcp_recvq *q = recvq_attach(t, c);
@@ -212,8 +220,7 @@ enum drop recvq_add(struct tcp *t, struct tcp_conn *c, struct pkt *p, tcp_seq se
                         pkt_give(t->pool, p);
                         drop = DROP_TCP_OOO_FULL;
                 }
-        } else if (q->len >= conn_opts(t, c)->rcvbuf + (1u << rcv_wscale(c))) {
-                /* Rounding the offered window up gives a few octets beyond the buffer each time: here it ends. */
+        } else if (q->len >= most_kept(t, c)) {
                 pkt_give(t->pool, p);
                 drop = DROP_TCP_NO_WINDOW;
         } else if (pkt_pool_low(t->pool, q->head ? POOL_PART_RECV : POOL_PART_FIRST) && !fits_behind(q->tail, p)) {
@@ -325,6 +332,10 @@ static ssize_t recv_whole(struct tcp *t, struct tcp_conn *c, struct tcp_recvq *q
 ssize_t tcp_recv(struct tcp *t, uint32_t conn, const struct iovec *iov, size_t iov_cnt, size_t discard, bool peek,
                  uint64_t now_ns)
 {
+        struct tcp_conn room;
+        if (!rest_awake(rest_at(t, conn)))              /* nothing to read: no reason to wake */
+                return recvq_nothing(rest_look(t, conn, &room));
+
         struct tcp_conn *c = conn_at(t, conn);
         struct tcp_recvq *q = recvq_at(t, c);
         size_t done = 0, i = 0, filled = 0;

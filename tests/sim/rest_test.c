@@ -44,6 +44,8 @@ TEST(rest_silent_connections_wake_and_go_on)
         }
         EXPECT_EQ(CNT(a, TCP_SEGS_RETRANS), 0);
 
+        EXPECT_EQ(sim_read(a, fa, 1, 0, 10), -EAGAIN);  /* reading in vain does not wake */
+        EXPECT_EQ(awake(a), 0);
         sim_set(a, fa, IPPROTO_TCP, TCP_NODELAY, 1);    /* looking and asking wakes, but not for long */
         sim_run(sim, MS(1));
         EXPECT_EQ(awake(a), 0);
@@ -184,4 +186,39 @@ TEST(rest_with_a_window_of_one_jumbo_segment)
         sim_run(sim, SEC(2));
         EXPECT_EQ(sim_read(b, fb, 1, 0, 30000), 20010);
         sim_free(sim);
+}
+
+/* Goal:   what was offered is taken, also where a rest has rounded it up beyond the buffer.
+ * Method: a receive buffer whose size has more than 11 bits; one octet after a rest shows the rounded window, and the
+ *         peer fills it, the last octets in a segment of their own.  Nobody reads meanwhile.
+ * Spec:   RFC 9293 3.8.6, SHLD-14; tcp/rest.c. */
+TEST(rest_the_window_offered_is_kept)
+{
+        enum { RCVBUF = 30001 };
+        struct shard_conf sc;
+        sim_conf_default(&sc);
+        sc.tcp.opts.rcvbuf = RCVBUF;
+        sc.socks.opts = sc.tcp.opts;
+        struct raw *r = raw_new_of(sim_seed(__func__, 1), &sc);
+        int fd = raw_accepted(r, "mss 1000");
+
+        raw_run(r, SEC(1));
+        EXPECT_EQ(awake(r->host), 0);
+        raw_say(r, "PA 1 ack 1 len 1");
+        raw_hear(r, "A 1 ack 2");
+        uint32_t offered = r->last.seg.window, said = 1;
+        EXPECT_GE(offered, RCVBUF);
+        while (said < RCVBUF + 1) {
+                uint32_t len = u32_min(1000, RCVBUF + 1 - said);
+                raw_say(r, "A %u ack 1 len %u", 1 + said, len);
+                said += len;
+        }
+        raw_run(r, SEC(1));
+        raw_forget(r);
+        raw_say(r, "PA %u ack 1 len %u", 1 + said, offered + 1 - said);
+        raw_run(r, SEC(1));
+        raw_forget(r);
+        EXPECT_EQ(DROPS(r->host, TCP_NO_WINDOW), 0);
+        raw_read(r, fd, 0, offered + 1);
+        raw_free(r);
 }
