@@ -81,7 +81,8 @@ MR_API ssize_t mr_send_loan(int fd, struct mr_loan *loan, int flags);
 
 /**
  * mr_send_reserve() - Room in the send buffer, to be written by the program
- * @want:  octets, 1 or more; the room may be smaller, and is larger than about 2 KB only while a large buffer is free
+ * @want:  octets, 1 or more; the room may be smaller: 1,920 octets, or up to 68 KB for who wants 17 KB or more
+ *         while large buffers are plenty
  * @flags: MSG_DONTWAIT, MSG_NOSIGNAL
  *
  * Waits as mr_send() does.  What is reserved counts as queued (SO_SNDBUF) until it is committed, and a

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-/* Those attached to the thread; NULL: none.  One load a call, in the shared library too: that is what the model is for. */
+/* Those attached to the thread; NULL: none.  One load a call, in the shared library too: the model is for that. */
 extern _Thread_local struct socks *api_socks __attribute__((tls_model("initial-exec")));
 
 static inline ssize_t api_result(ssize_t rc)

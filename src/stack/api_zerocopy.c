@@ -12,7 +12,8 @@ static_assert(sizeof(struct mr_loan) == sizeof(struct tcp_loan) &&
               offsetof(struct mr_loan, data) == offsetof(struct tcp_loan, data) &&
               offsetof(struct mr_loan, len) == offsetof(struct tcp_loan, len) &&
               offsetof(struct mr_loan, buffer) == offsetof(struct tcp_loan, buffer) &&
-              offsetof(struct mr_loan, number) == offsetof(struct tcp_loan, number), "struct mr_loan is struct tcp_loan");
+              offsetof(struct mr_loan, number) == offsetof(struct tcp_loan, number),
+              "struct mr_loan is struct tcp_loan");
 static struct tcp_loan *engine_loans(struct mr_loan *loans) { return (struct tcp_loan *)(void *)loans; }
 
 int mr_recv_borrow(int fd, struct mr_loan *loans, int max, int flags)

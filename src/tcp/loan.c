@@ -11,7 +11,7 @@
  *
  * WHAT BOUNDS IT.  Octets that are lent count as unread for the window that we
  * offer, so who borrows and does not return stops its peer; no connection is
- * lent more than its receive buffer and one piece.  Octets reserved count as
+ * lent more than its receive buffer and one piece (then ENOBUFS).  Octets reserved count as
  * queued to send.  And of all small buffers, and of all large ones, no more
  * than 1/POOL_PART_HELD are in the hands of the program, however few octets
  * are in them: the rest stays for those who copy.
@@ -28,9 +28,6 @@
  * with close().
  */
 #include "tcp/engine.h"
-
-/* What a small buffer has for octets to send, without room for headers. */
-enum { SMALL_ALL = PKT_SMALL_ROOM + PKT_HEADROOM };
 
 int loans_init(struct tcp *t)
 {
@@ -218,12 +215,13 @@ static void tell_room(struct tcp *t, struct tcp_conn *c, uint64_t now_ns, struct
         }
 }
 
-/* A buffer for @len octets, or for as many as there is one. */
+/* A buffer for @len octets, or for as many as there is one.  A large one is for those who fill a good part of it. */
 static struct pkt *room_take(struct tcp *t, size_t len)
 {
+        const struct slab *large = &t->pool->large;
         struct pkt *p = NULL;
 
-        if (len > SMALL_ALL && may_hold(t, true))
+        if (len >= PKT_LARGE_ROOM / 4 && large->used < large->cap / 2 && may_hold(t, true))
                 p = pkt_take(t->pool, PKT_LARGE_ROOM);
         if (!p && may_hold(t, false) && !pkt_pool_low(t->pool, POOL_PART_SEND))
                 p = pkt_take(t->pool, 1);

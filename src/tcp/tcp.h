@@ -304,13 +304,13 @@ int tcp_loan_return(struct tcp *t, const struct tcp_loan *loan);
  * be reserved (tcp_send() may still go on); else as tcp_send()
  */
 ssize_t tcp_send_reserve(struct tcp *t, uint32_t conn, size_t want, void **room, uint64_t now_ns);
-/* Send the first @len octets of what is reserved; 0: let go of it.  Returns @len, of which nothing is refused; -EPIPE as
- * tcp_send(), and the reservation is gone; -EINVAL nothing is reserved, or less.  @note: filled in, always. */
+/* Send the first @len octets of what is reserved; 0: let go of it.  Returns @len, of which nothing is refused;
+ * -EPIPE as tcp_send(), and the reservation is gone; -EINVAL nothing is reserved, or less.  @note: filled in, always. */
 ssize_t tcp_send_commit(struct tcp *t, uint32_t conn, size_t len, bool more, uint64_t now_ns, struct tcp_note *note);
 
-/* Send what is lent, by whatever connection, as it stands, and all of it: as if returned, except that it may
- * be longer than what the send buffer has room for.  Returns its octets; -EINVAL as tcp_loan_return(); else as tcp_send(),
- * and it is still lent. */
+/* Send what is lent, by whatever connection, as it stands, and all of it, even if it is longer than what the
+ * send buffer has room for; then it is as if returned.  Returns its octets; -EINVAL as tcp_loan_return(); else as
+ * tcp_send(), and it is still lent. */
 ssize_t tcp_send_loan(struct tcp *t, uint32_t conn, const struct tcp_loan *loan, bool more, uint64_t now_ns);
 
 /* Of one connection. */

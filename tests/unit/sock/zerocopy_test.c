@@ -220,6 +220,10 @@ TEST(zerocopy_reserve_counts)
         EXPECT_EQ(sock_setsockopt(a, fa, SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
         EXPECT_EQ(sock_epoll_ctl(a, ep, EPOLL_CTL_ADD, fa, &ev), 0);
         EXPECT_EQ(sock_epoll_wait(a, ep, &ev, 1, 0), 1);
+        EXPECT_EQ(sock_send_reserve(a, fa, (size_t)size, &room, 0), size);
+        EXPECT_EQ(sock_epoll_wait(a, ep, &ev, 1, 0), 0);
+        EXPECT_EQ(sock_send_commit(a, fa, 0, 0), 0);
+        EXPECT_EQ(sock_epoll_wait(a, ep, &ev, 1, 0), 1);        /* nothing else but the release can have told */
         EXPECT_EQ(sock_send_reserve(a, fa, (size_t)size - 1000, &room, 0), size - 1000);
         EXPECT_EQ(rig->pool.large.used, 1);
         EXPECT_EQ(sock_send(a, fa, chunk, 5000, 0), 1000);
@@ -280,6 +284,35 @@ TEST(zerocopy_waits)
         REQUIRE(sock_recv_borrow(b, fb, loan + 1, 3, 0) == 1);  /* with a loan out nothing is waited for */
         EXPECT_LT(rig->now_ns, began_ns + MS(1));
         EXPECT_EQ(sock_loan_return(b, loan, 2), 0);
+        rig_free(rig);
+}
+
+/* Goal:   no more is lent of a connection than its receive buffer and a piece, whatever lies in its queue.
+ * Method: fill the queue, then make SO_RCVBUF smaller. */
+TEST(zerocopy_rcvbuf_bounds_loans)
+{
+        struct rig *rig = rig_new();
+        struct socks *a = &rig->host[0].ss, *b = &rig->host[1].ss;
+        static char chunk[50000], buf[1000];
+        struct tcp_loan loan[LOANS];
+        int lfd = rig_listen(&rig->host[1], RIG_PORT), fa, fb, size = 2000, n;
+        uint32_t lent = 0;
+
+        rig_pair(rig, lfd, &fa, &fb);
+        EXPECT_EQ(sock_send(a, fa, chunk, sizeof chunk, 0), sizeof chunk);
+        rig_run(rig, MS(100));
+        EXPECT_EQ(sock_ioctl(b, fb, FIONREAD, &n), 0);
+        EXPECT_EQ(n, sizeof chunk);
+        EXPECT_EQ(sock_setsockopt(b, fb, SOL_SOCKET, SO_RCVBUF, &size, sizeof size), 0);
+        n = sock_recv_borrow(b, fb, loan, LOANS, 0);
+        for (int i = 0; i < n; i++)
+                lent += loan[i].len;
+        EXPECT_GT(lent, size - 1);
+        EXPECT_LT(lent, 5000);
+        EXPECT_EQ(sock_recv_borrow(b, fb, loan + n, 1, 0), -ENOBUFS);
+        EXPECT_EQ(sock_recv(b, fb, buf, sizeof buf, 0), sizeof buf);
+        EXPECT_EQ(sock_loan_return(b, loan, n), 0);
+        EXPECT_EQ(lent + sizeof buf + drain(b, fb), sizeof chunk);
         rig_free(rig);
 }
 
