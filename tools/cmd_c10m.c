@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CONNS_MAX = 100000000, ABOUT_OCTETS = 180 };
+enum { CONNS_MAX = 100000000, ABOUT_OCTETS = 120 };
 
 uint32_t c10m_phase_msg(const struct c10m_plan *plan, enum c10m_phase phase)
 {

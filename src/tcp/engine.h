@@ -173,7 +173,7 @@ struct tcp_recvq {
         uint32_t    ooo_len;            /* octets in ooo */
         tcp_seq     fin;                /* sequence number of a FIN that came early */
         bool        fin_early;
-        uint8_t     dup_acks;           /* ACKs owed besides the one of TF_ACK_NOW, see acknowledge_text() */
+        uint8_t     dup_acks;           /* ACKs owed besides the one of TF_ACK_NOW, see text_acknowledge() */
         uint8_t     spare[2];
 };
 

@@ -16,7 +16,7 @@
  *      sim_free(sim);          closes everything and looks for what is left
  *
  * Host n (from 1) has the address 10.0.0.n/24; links are point to point, so a
- * host with two links needs them in different networks: sim_link_addr().
+ * host with two links needs them in different networks.
  * Sockets are non-blocking: there is nobody to wait in.
  */
 #pragma once
