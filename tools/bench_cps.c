@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EVENTS_MAX = 256, NUMBERS = 5000000 };
+enum { NUMBERS = 5000000 };
 
 /* ---- the client ---- */
 
@@ -43,8 +43,9 @@ static void ask(struct visitors *v, uint32_t n)
         v->slot[n].awaited = BENCH_MSG;
 }
 
-static void step(struct visitors *v, uint32_t n, uint32_t events)
+static void step(void *arg, uint32_t n, uint32_t events)
 {
+        struct visitors *v = arg;
         struct slot *s = &v->slot[n];
         uint8_t buf[BENCH_MSG];
 
@@ -68,16 +69,8 @@ static void step(struct visitors *v, uint32_t n, uint32_t events)
 
 static void visit_for(void *arg, double seconds)
 {
-        enum { LOOK_EVERY = 64 };
-        struct epoll_event evs[EVENTS_MAX];
         struct visitors *v = arg;
-        double until_s = bench_now_s() + seconds;
-
-        for (uint32_t i = 0; i % LOOK_EVERY || bench_goes_on(v->d, until_s); i++) {
-                int cnt = v->d->net->epoll_wait(v->ep, evs, EVENTS_MAX, 0);
-                for (int k = 0; k < cnt; k++)
-                        step(v, (uint32_t)evs[k].data.u64, evs[k].events);
-        }
+        bench_events_for(v->d, v->ep, seconds, step, v);
 }
 
 static void client(struct bench_duo *d)

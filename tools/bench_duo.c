@@ -330,3 +330,17 @@ void bench_probe_note(void)
         bench_note("a cache line goes from one core to the other and back in %.0f ns%s", bench_cacheline_ns(),
                    bench_cores() == 1 ? " (there is one core only)" : "");
 }
+
+void bench_events_for(const struct bench_duo *d, int ep, double seconds,
+                      void (*event)(void *arg, uint32_t n, uint32_t events), void *arg)
+{
+        enum { EVENTS_MAX = 256, LOOK_EVERY = 64 };
+        struct epoll_event evs[EVENTS_MAX];
+        double until_s = bench_now_s() + seconds;
+
+        for (uint32_t i = 0; i % LOOK_EVERY || bench_goes_on(d, until_s); i++) {
+                int cnt = d->net->epoll_wait(ep, evs, EVENTS_MAX, 0);
+                for (int k = 0; k < cnt; k++)
+                        event(arg, (uint32_t)evs[k].data.u64, evs[k].events);
+        }
+}

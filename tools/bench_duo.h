@@ -98,6 +98,9 @@ static inline bool bench_goes_on(const struct bench_duo *d, double until_s)
 {
         return bench_now_s() < until_s && bench_phase(d) != PHASE_DONE;
 }
+/* So long: each event of @ep goes to @event, with the number of bench_watch(). */
+void bench_events_for(const struct bench_duo *d, int ep, double seconds,
+                      void (*event)(void *arg, uint32_t n, uint32_t events), void *arg);
 
 /* Spin until the other end has come to @phase, or beyond. */
 void bench_phase_wait(struct bench_duo *d, enum bench_phase phase);

@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EVENTS_MAX = 256 };
-
 /* ---- the client ---- */
 
 struct crowd {
@@ -49,8 +47,9 @@ static void ask_next(struct crowd *c, uint32_t idle)
         ask(c, idle);
 }
 
-static void take_answer(struct crowd *c, uint32_t n)
+static void take_answer(void *arg, uint32_t n, uint32_t events)
 {
+        struct crowd *c = arg;
         uint8_t buf[BENCH_MSG];
         ssize_t got = c->d->net->recv(c->fd[n], buf, sizeof buf, 0);
 
@@ -66,16 +65,8 @@ static void take_answer(struct crowd *c, uint32_t n)
 
 static void talk_for(void *arg, double seconds)
 {
-        enum { LOOK_EVERY = 64 };
-        struct epoll_event evs[EVENTS_MAX];
         struct crowd *c = arg;
-        double until_s = bench_now_s() + seconds;
-
-        for (uint32_t i = 0; i % LOOK_EVERY || bench_goes_on(c->d, until_s); i++) {
-                int cnt = c->d->net->epoll_wait(c->ep, evs, EVENTS_MAX, 0);
-                for (int k = 0; k < cnt; k++)
-                        take_answer(c, (uint32_t)evs[k].data.u64);
-        }
+        bench_events_for(c->d, c->ep, seconds, take_answer, c);
 }
 
 static void client(struct bench_duo *d)
