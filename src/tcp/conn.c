@@ -132,7 +132,7 @@ int tcp_connect(struct tcp *t, const struct flow_key *want, const struct tcp_opt
         c->flags |= TF_IN_TABLE;
         count(t->counters, CNT_TCP_ACTIVE_OPENS);
         conn_pull(t, c);
-        *conn = conn_idx(t, c);
+        *conn = c->self;
         return 0;
 }
 

@@ -114,7 +114,6 @@ static inline uint32_t conn_flags(const struct tcp *t, uint32_t conn)
         uint32_t awake = rest_awake(r);
         return awake ? awake_at(t, awake)->flags : r->flags;
 }
-static inline uint32_t conn_idx(const struct tcp *t, const struct tcp_conn *c) { return c->self; }
 /* Begin to load a busy one, by its index among those; 0 is harmless. */
 static inline void awake_prefetch(const struct tcp *t, uint32_t i)
 {
@@ -139,7 +138,7 @@ static inline uint32_t snd_wscale(const struct tcp_conn *c) { return c->wscales 
 static inline uint32_t rcv_wscale(const struct tcp_conn *c) { return c->wscales >> 4; }
 static inline flow_ref conn_ref(const struct tcp *t, const struct tcp_conn *c)
 {
-        return flow_ref_of(FLOW_CONN, c->flags & TF_WIDE, conn_idx(t, c));
+        return flow_ref_of(FLOW_CONN, c->flags & TF_WIDE, c->self);
 }
 /* RFC 9293 RCV.WND: octets that we have offered and that have not come. */
 static inline uint32_t conn_rcv_wnd(const struct tcp_conn *c)
@@ -305,6 +304,8 @@ uint32_t ts_offset_make(const struct tcp *t, const struct flow_key *key);
 enum drop conn_input(struct tcp *t, struct tcp_conn *c, struct pkt *p, const struct tcp_seg *seg, uint64_t now_ns,
                      struct tcp_note *note, bool *kept);
 
+/* RFC 7323 4.3: an acceptable segment's timestamp becomes TS.Recent, if it is its turn. */
+void timestamp_take(struct tcp_conn *c, const struct tcp_seg *seg);
 /* Text of @text_len octets has arrived: acknowledge it now or soon (RFC 9293 3.8.6.3). */
 void text_acknowledge(struct tcp *t, struct tcp_conn *c, uint32_t text_len, bool in_order, bool gap_before, uint64_t now_ns);
 

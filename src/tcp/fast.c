@@ -10,8 +10,8 @@
  * untouched for the steps of input.c.
  *
  * Segments of a burst that follow on each other are a train: the connection is
- * found once, the acknowledgment and the window are looked at once, the owner
- * is told once, and the text of each is appended.
+ * found once, the acknowledgment is looked at once, the owner is told once, and
+ * the text of each is appended.
  *
  * The ordinary path is right without this file: with tcp_conf.fast_path false
  * the same segments give the same answers, octet for octet, and the tests run
@@ -31,13 +31,6 @@ static bool is_expected(const struct tcp_conn *c, const struct tcp_seg *seg, uin
                 return false;
         /* An ACK that acknowledges nothing is a duplicate, a probe or a window update. */
         return text_len ? !(c->flags & TF_ORPHAN) : !seq_eq(seg->ack, c->snd_una);
-}
-
-/* RFC 7323 4.3 */
-static void take_timestamp(struct tcp_conn *c, const struct tcp_seg *seg)
-{
-        if (c->flags & TF_TS && seq_le(seg->seq, c->rcv_acked))
-                c->ts_recent = seg->ts_val;
 }
 
 /* Can the acknowledgment be taken without a thought about losses, or about writers that wait? */
@@ -87,7 +80,7 @@ static uint32_t take_train(struct tcp *t, struct tcp_conn *c, struct tcp_rx rx[]
         for (; taken < cnt && is_next(t, c, &rx[0], &rx[taken]); taken++) {
                 struct tcp_rx *next = &rx[taken];
                 pkt_pull(next->p, next->seg.hdr_len);
-                take_timestamp(c, &next->seg);
+                timestamp_take(c, &next->seg);
                 ack_window(t, c, &next->seg);           /* the first may have been too old to be believed (SND.WL1) */
                 take_text(t, c, next->p, now_ns);
         }
@@ -112,7 +105,7 @@ uint32_t tcp_input_expected(struct tcp *t, struct tcp_rx rx[], uint32_t cnt, uin
 
         *note = (struct tcp_note){ 0 };
         pkt_pull(rx[0].p, seg->hdr_len);
-        take_timestamp(c, seg);
+        timestamp_take(c, seg);
         c->probes = 0;
         c->last_rx = tick_of_ns(now_ns);
         if (!seq_eq(seg->ack, c->snd_una))

@@ -78,12 +78,10 @@ static enum step check_timestamp(struct arrival *a)
 
 /* RFC 7323 4.3 (2), (3) and 5.3 R3: only a segment that is acceptable is believed, or anybody could
  * set TS.Recent so high that PAWS refuses the peer. */
-static void take_timestamp(struct arrival *a)
+void timestamp_take(struct tcp_conn *c, const struct tcp_seg *seg)
 {
-        struct tcp_conn *c = a->c;
-
-        if (c->flags & TF_TS && !(a->seg->flags & TCP_RST) && seq_le(a->seg->seq, c->rcv_acked))
-                c->ts_recent = a->seg->ts_val;
+        if (c->flags & TF_TS && !(seg->flags & TCP_RST) && seq_le(seg->seq, c->rcv_acked))
+                c->ts_recent = seg->ts_val;
 }
 
 /* ---- 3.10.7.4 first: sequence number ---- */
@@ -134,7 +132,7 @@ static enum step check_sequence(struct arrival *a)
                 }
                 if (a->fin && !seq_in(seq_add(a->seq, a->text_len), c->rcv_nxt, wnd))
                         a->fin = false;
-                take_timestamp(a);
+                timestamp_take(c, a->seg);
                 return NEXT;
         }
         /* RFC 9293 3.10.7.4: with a zero window valid ACKs and RSTs are still

@@ -154,7 +154,7 @@ static void take_over(struct tcp *t, struct tcp_conn *c, const struct tcp_offer 
 
 static void accept_queue_push(struct tcp *t, struct tcp_listener *l, struct tcp_conn *c)
 {
-        uint32_t idx = conn_idx(t, c);
+        uint32_t idx = c->self;
 
         c->flags |= TF_IN_ACCEPTQ;
         c->accept_next = 0;                             /* nobody owns it yet */

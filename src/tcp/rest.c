@@ -14,13 +14,14 @@
  * the connection is at rest.  Most fields are kept exactly, the peer's window as
  * it stood on the wire.  cwnd, ssthresh, the round-trip times and the window that
  * we have offered are rounded to 11 significant bits (0.05 %): our window upwards,
- * because it must not shrink, the others downwards.  What only guards against segments older than the newest
- * one (SND.WL1, SND.WL2) begins anew.
+ * because it must not shrink, the others downwards.  What only guards against
+ * segments older than the newest one (SND.WL1, SND.WL2) begins anew.
  *
  * WHEN.  conn_at() wakes.  Who sees a connection fall silent (the last octet is
  * acknowledged, the last ACK is sent, a timer has run out) puts it on a
  * list; the end of the turn's timers empties the list and lays down those that
- * are still silent.  So within a turn a pointer to a connection stays true.
+ * are still silent.  So a pointer to a connection stays true until then, or until
+ * another one is woken: rest_wake() empties the list when it has grown long.
  *
  * Awake stay: connections with a keepalive timer, those that wait to be
  * accepted, those with buffers in the hands of the program (loan.c), and CLOSED
